@@ -1,0 +1,64 @@
+# Every recipe people and CI use. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := .uv/bin/uv
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
+export DATA_DIR ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## List the recipes
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .venv/run ## Start everything on this machine with a demo (PORT moves the port, DEMO=0 starts empty)
+	@$(BIN)/python manage.py up
+
+test: .venv/dev ## Install what the tests need and run every test
+	@bash .ci/prepare
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+check: .venv/dev ## Lint, format, types, imports, templates, migrations, docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/djlint templates --check --lint --quiet
+	@DJANGO_SETTINGS_MODULE=tests.mypy_settings $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python -m pytest -q -p no:cacheprovider --durations=0 tests/rules -n 0
+
+format: .venv/dev ## Put code and templates into our format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/djlint templates --reformat --quiet || true
+
+bench: .venv/dev ## Measure syncs and reads against their yardsticks
+	@bash .ci/prepare
+	@$(BIN)/python -m benchmarks
+
+lock: .uv/ready ## Resolve the dependencies anew
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) --group pyproject.toml:dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove the environment and the embedded data
+	rm -rf .venv .uv .data .static
+
+.uv/ready: Makefile
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install python3 (on Debian also python3-venv)."; exit 1; }
+	@$(PYTHON) -m venv .uv 2>/dev/null || bash .ci/prepare-venv $(PYTHON) .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/bin/python: .uv/ready
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+
+# The tests' environment holds everything, so `make run` after `make test` installs nothing.
+.venv/run: .venv/bin/python requirements.lock
+	@test -f .venv/dev || $(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@touch $@
+
+.venv/dev: .venv/bin/python requirements-dev.lock
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@touch $@

@@ -1,0 +1,152 @@
+"""People, organisations, memberships, personal access tokens and the audit log.
+
+A personal access token's text is never stored: only its public part and a keyed digest (`accounts.tokens`).
+Audit rows have no foreign keys, so history never blocks a delete and outlives what it tells about.
+"""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.identifiers import KSUID_LENGTH, new_public_id
+from accounts.roles import Role
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes people; an e-mail address is kept in lower case, so that it names one person."""
+
+    def create_user(self, email: str, password: str | None = None, *, name: str = "") -> "User":
+        """Create a person who logs in with `email`; without a password they cannot log in yet."""
+        user = self.model(email=email.strip().lower(), name=name)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser):
+    """A person. Logs in with an e-mail address; what they may do is their memberships' business."""
+
+    email = models.EmailField("e-mail", unique=True, max_length=254)
+    name = models.CharField(max_length=100, blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]  # AbstractBaseUser types it loosely
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_is_lower_case"),)
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Organisation(models.Model):
+    """A company; its public id is the `workspaceId` in Redis keys."""
+
+    public_id = models.CharField(max_length=100, unique=True, default=new_public_id, editable=False)
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=60, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in an organisation. `accounts.members` keeps at least one Admin in each."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("user", "organisation"), name="one_membership_each"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_is_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.organisation_id}: {self.role}"
+
+
+class PersonalAccessToken(models.Model):
+    """A secret an application calls the API with. Acts with the weaker of its role and its owner's present role."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100)
+    role = models.CharField(max_length=10, choices=Role)
+    public_part = models.CharField(max_length=12, unique=True)
+    digest = models.BinaryField(max_length=32)
+    pepper_version = models.PositiveIntegerField()
+    # While a token is rotated, the old secret goes on working beside the new one.
+    second_digest = models.BinaryField(max_length=32, null=True)
+    second_pepper_version = models.PositiveIntegerField(null=True)
+    limits = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="token_role_is_known"),
+            models.CheckConstraint(
+                condition=Q(second_digest__isnull=True, second_pepper_version__isnull=True)
+                | Q(second_digest__isnull=False, second_pepper_version__isnull=False),
+                name="token_second_secret_is_whole",
+            ),
+        )
+        indexes = (models.Index(fields=("organisation", "owner"), name="token_by_owner"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.public_part})"
+
+
+class SetupCode(models.Model):
+    """The one-time code of the set-up page: a digest only, good for an hour and five tries."""
+
+    digest = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    tries_left = models.PositiveSmallIntegerField(default=5)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="setup_code_expires_later"),
+        )
+
+    def __str__(self) -> str:
+        return f"set-up code of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class AuditEvent(models.Model):
+    """One thing somebody did. Append-only; never holds a secret, a trait or a profile's id."""
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    organisation_id = models.BigIntegerField(null=True)
+    actor_id = models.BigIntegerField(null=True)
+    actor = models.CharField(max_length=254)
+    token = models.CharField(max_length=120, blank=True)
+    action = models.CharField(max_length=60)
+    target_type = models.CharField(max_length=40)
+    target_id = models.CharField(max_length=100, blank=True)
+    target = models.CharField(max_length=200, blank=True)
+    details = models.JSONField(default=dict)
+    address = models.GenericIPAddressField(null=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = (models.Index(fields=("organisation_id", "-at"), name="audit_newest_first"),)
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.target_type} {self.target}"

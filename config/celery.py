@@ -1,0 +1,37 @@
+"""The Celery application: two queues, late acknowledgement, and a beat that only ever wakes the tick.
+
+A message is a wake-up: losing or doubling one is harmless, because rows are claimed (`activation.syncs`).
+"""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("activation")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    task_default_queue="control",
+    task_routes={"activation.load": {"queue": "load"}},
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 3600},
+    worker_hijack_root_logger=False,
+    beat_schedule={
+        "tick": {"task": "activation.tick", "schedule": 1.0, "options": {"expires": 2.0}},
+        "look-for-runs": {"task": "projects.look_for_runs", "schedule": 5.0, "options": {"expires": 10.0}},
+    },
+)
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: object) -> None:
+    """Leave logging as Django's settings made it; Celery's own set-up would undo it."""

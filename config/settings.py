@@ -1,0 +1,177 @@
+"""Django's settings, from the environment only (`docs/operating.md` lists every variable).
+
+No secret has a default here. `manage.py up` makes its own random ones and hands them over in the environment.
+"""
+
+from pathlib import Path
+
+from config.environment import Environment
+from config.logs import configure_structlog, logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+
+SECRET_KEY = env.text("SECRET_KEY", hint="Set it to a long random text, e.g. $(openssl rand -base64 48).")
+ENCRYPTION_KEYS = env.keys("ENCRYPTION_KEYS")
+TOKEN_PEPPERS = env.keys("TOKEN_PEPPERS")
+SUPPRESSION_KEYS = env.keys("SUPPRESSION_KEYS")
+
+DATA_DIR = Path(env.text("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
+SNAPSHOT_DIR = Path(env.text("SNAPSHOT_DIR", default=str(DATA_DIR / "snapshots"))).resolve()
+DUCKDB_DIR = Path(env.text("DUCKDB_DIR", default=str(DATA_DIR / "warehouses"))).resolve()
+INSTALLATION = env.text("INSTALLATION", default="")
+ALLOW_PRIVATE_ADDRESSES = env.flag("ALLOW_PRIVATE_ADDRESSES")
+PARTITION_ROWS = env.number("PARTITION_ROWS", default=250_000, least=1)
+PROFILES_RUNS_EVERY = env.number("PROFILES_RUNS_EVERY", default=60, least=1)
+STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
+
+DEBUG = False
+PUBLIC_URL = env.text("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+TRUSTED_PROXIES = env.names("TRUSTED_PROXIES")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+_SECURE = PUBLIC_URL.startswith("https://")
+
+DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'activation.sqlite3'}")}
+BROKER_URL = env.text("BROKER_URL", hint="Set it to a Redis for Celery, e.g. redis://:password@host:6379/0.")
+CACHE_URL = env.text("CACHE_URL", hint="Set it to a Redis for the cache, e.g. redis://:password@host:6379/1.")
+env.verify()
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+    "django_structlog",
+    "rest_framework",
+    "accounts",
+    "projects",
+    "activation",
+    "config",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+# The API answers applications: no sessions, no CSRF, no page headers (config/wsgi.py).
+API_MIDDLEWARE: list[str] = []
+
+ROOT_URLCONF = "config.urls"
+API_URLCONF = "config.api_urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["accounts.templatetags.components"],
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
+        "KEY_PREFIX": "activation",
+    }
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
+SESSION_COOKIE_NAME = "activation_session"
+CSRF_COOKIE_NAME = "activation_csrf"
+SECURE_SSL_REDIRECT = False
+SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+}
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", default="activation-api@localhost")
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+USE_THOUSAND_SEPARATOR = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / ".static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["activation.api.formats.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["activation.api.formats.JsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "activation.api.formats.JsonNegotiation",
+    "EXCEPTION_HANDLER": "activation.api.errors.answer",
+    "UNAUTHENTICATED_USER": None,
+}
+
+CELERY_BROKER_URL = BROKER_URL
+
+# `up` collects no static files and serves them itself; whitenoise finds them in place.
+LOGGING = logging_settings(level=env.text("LOG_LEVEL", default="INFO"))
+configure_structlog()

@@ -1,0 +1,8 @@
+"""Every page's address. The API has its own table (`config.api_urls`), served by the same process or another."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", include("allauth.account.urls")),
+    path("", include("config.api_urls")),
+]

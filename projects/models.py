@@ -1,0 +1,163 @@
+"""What there is: warehouses, Profiles projects with their specification, and Profiles runs.
+
+Credentials are stored encrypted (`accounts.vault`) and never shown again. A project's specification is kept as the
+text that was given and as parsed values (`projects.specification`); the parsed values serve pages and syncs.
+"""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.identifiers import KSUID_LENGTH, new_public_id
+from accounts.models import Organisation
+
+
+class WarehouseKind(models.TextChoices):
+    """The warehouses there is an adapter for."""
+
+    DUCKDB = "duckdb", "DuckDB"
+    POSTGRESQL = "postgresql", "PostgreSQL"
+
+
+class Warehouse(models.Model):
+    """A connection to where Profiles has built the feature views."""
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="warehouses")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=20, choices=WarehouseKind)
+    settings = models.JSONField(default=dict)
+    credentials = models.TextField(blank=True)
+    checked_at = models.DateTimeField(null=True)
+    check_passed = models.BooleanField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("organisation", "name"), name="warehouse_name_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CheckState(models.TextChoices):
+    """Where a check stands: a page inserts it QUEUED, a control task does the work."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    PASSED = "passed", "Passed"
+    FAILED = "failed", "Failed"
+
+
+class WarehouseCheck(models.Model):
+    """One check of a warehouse, or of a project's views in it, in named steps.
+
+    `steps` is a list of `{"name", "state": passed|failed|not_reached, "message", "cure"}` in the order of the check.
+    """
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="checks")
+    project = models.ForeignKey("Project", on_delete=models.CASCADE, null=True, related_name="checks")
+    state = models.CharField(max_length=10, choices=CheckState, default=CheckState.QUEUED)
+    steps = models.JSONField(default=list)
+    requested_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("warehouse", "-created_at"), name="check_newest_first"),)
+
+    def __str__(self) -> str:
+        return f"{self.warehouse_id}: {self.state}"
+
+
+class Project(models.Model):
+    """A Profiles project: its `pb_project.yaml`, and where in the warehouse its views are.
+
+    `specification` holds `projects.specification.ProjectSpecification` as plain values. `placements` maps a feature
+    view's name to `{"relation", "id_column"}` where they were looked up or a person chose them.
+    """
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="projects")
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="projects")
+    output_schema = models.CharField(max_length=255)
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=60)
+    specification_text = models.TextField()
+    specification = models.JSONField(default=dict)
+    specification_revision = models.PositiveIntegerField(default=1)
+    placements = models.JSONField(default=dict)
+    runs_looked_for_at = models.DateTimeField(null=True)
+    runs_problem = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("organisation", "slug"), name="project_slug_once"),
+            models.UniqueConstraint(fields=("organisation", "name"), name="project_name_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FormerSlug(models.Model):
+    """A slug a project had before it was renamed; its pages redirect."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="former_slugs")
+    slug = models.SlugField(max_length=60)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("organisation", "slug"), name="former_slug_once"),)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class RunStatus(models.TextChoices):
+    """How a Profiles run ended, in the hosted product's words."""
+
+    RUNNING = "running", "Running"
+    FINISHED = "finished", "Finished"
+    FAILED = "failed", "Failed"
+
+
+class RunOrigin(models.TextChoices):
+    """How a Profiles run became known."""
+
+    REGISTRY = "registry", "Found in the registry"
+    API = "api", "Reported by API"
+    PAGE = "page", "Reported on the page"
+
+
+class ProfilesRun(models.Model):
+    """One run of the Profiles project, as far as we know of it.
+
+    Found in the registry it has a `seq_no`; reported, it has a `reference` that makes reporting idempotent.
+    """
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
+    status = models.CharField(max_length=10, choices=RunStatus)
+    origin = models.CharField(max_length=10, choices=RunOrigin)
+    seq_no = models.BigIntegerField(null=True)
+    reference = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL keeps the unique pair open
+    reported_by = models.CharField(max_length=254, blank=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("project", "seq_no"), name="run_seq_no_once"),
+            models.UniqueConstraint(fields=("project", "reference"), name="run_reference_once"),
+            models.CheckConstraint(
+                condition=Q(seq_no__isnull=False) | Q(reference__isnull=False), name="run_can_be_told_apart"
+            ),
+        )
+        indexes = (models.Index(fields=("project", "-finished_at"), name="run_newest_first"),)
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.seq_no if self.seq_no is not None else self.reference}"

@@ -1,0 +1,197 @@
+"""The port every warehouse adapter fills: what a sync and a check need, and nothing of Django or of our records.
+
+An adapter is opened in the process that uses it (never before a fork), used by one thread, and closed; only `cancel`
+may be called from another thread. Drivers' own messages carry rows and ids, so they stop here: an adapter raises the
+errors below, with its own words, a class and a position at most.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """How a value that `Value.expression` selects becomes JSON text (`activation.engine.encoding`)."""
+
+    TEXT = "text"  # any string → a JSON string
+    NUMBER = "number"  # text of a JSON number, spliced verbatim; NaN and infinities are NULL already
+    INTEGER = "integer"  # an Arrow integer
+    FLOAT = "float"  # an Arrow float or double; NaN and infinities → null
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"  # an Arrow timestamp in UTC or without zone → ISO 8601 with Z
+    DATE = "date"  # an Arrow date32 → YYYY-MM-DD
+    BINARY = "binary"  # Arrow binary → base64
+    JSON = "json"  # JSON text, spliced verbatim
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a view as the warehouse's catalogue tells it, in the view's order."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """How a column is read for encoding: an SQL expression over the column and how its result is written."""
+
+    column: str
+    expression: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A view or table, by the names the catalogue returned."""
+
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """One named step of a check. `cure` tells what to do when it failed."""
+
+    name: str
+    state: str  # passed | failed | not_reached
+    message: str = ""
+    cure: str = ""
+
+
+class WarehouseError(Exception):
+    """A warehouse said no. `code` is stable; `transient` tells whether trying again may help."""
+
+    code = "warehouse_error"
+    transient = False
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail  # an SQLSTATE or an error class; never a driver's text
+
+
+class WarehouseUnreachable(WarehouseError):
+    """No connection could be made, or it broke."""
+
+    code = "warehouse_unreachable"
+    transient = True
+
+
+class WarehouseBusy(WarehouseError):
+    """A lock or a limit stands in the way for the moment."""
+
+    code = "warehouse_busy"
+    transient = True
+
+
+class WarehouseRefused(WarehouseError):
+    """The warehouse did not accept the user or the password."""
+
+    code = "warehouse_refused"
+
+
+class GrantMissing(WarehouseError):
+    """The user may not do what is needed; the message names the grant."""
+
+    code = "grant_missing"
+
+
+class RelationMissing(WarehouseError):
+    """A schema, view or table is not there."""
+
+    code = "relation_missing"
+
+
+class QueryFailed(WarehouseError):
+    """A statement failed for a reason of its own (a cast, a bad view); `detail` holds the SQLSTATE or class."""
+
+    code = "query_failed"
+
+
+class QueryCancelled(WarehouseError):
+    """The statement was cancelled by `cancel` or by the warehouse."""
+
+    code = "query_cancelled"
+
+
+class Dialect(Protocol):
+    """The SQL of one warehouse. Expressions are built only from catalogue names (quoted here) and fixed text."""
+
+    def quote(self, name: str) -> str:
+        """Quote an identifier."""
+
+    def relation(self, relation: Relation) -> str:
+        """Reference a view or table of the customer's in a query."""
+
+    def snapshot(self, name: str) -> str:
+        """Reference a table of ours, made by `Warehouse.create`, in a query."""
+
+    def id_text(self, column: Column) -> str:
+        """Expression: the column as the text used in Redis keys, NULL where it is NULL."""
+
+    def value(self, column: Column) -> Value:
+        """Say how the column is read for encoding."""
+
+    def injective_text(self, column: Column) -> str:
+        """Expression: text of the value in which NULL differs from '' and equal texts mean equal values."""
+
+    def hash128(self, expression: str) -> str:
+        """Expression: 32 hex characters, a 128-bit hash of a text expression."""
+
+    def bucket(self, expression: str, buckets: int) -> str:
+        """Expression: a whole number 0 ≤ n < `buckets` from a text expression, spread evenly and stable."""
+
+
+class Warehouse(Protocol):
+    """An open connection to one warehouse."""
+
+    dialect: Dialect
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self, relations: Sequence[Relation] = ()) -> Iterator[CheckStep]:
+        """Check in named steps: connection → schemas → write, read and drop in our schema → read each view.
+
+        Yields every step, also those not reached after a failure; never raises `WarehouseError`.
+        """
+
+    def schemas(self) -> list[str]:
+        """List the schemas the user can see, without the warehouse's own."""
+
+    def relations(self, schema: str) -> list[str]:
+        """List the views and tables of a schema. Raises `RelationMissing` when there is no such schema."""
+
+    def describe(self, relation: Relation) -> list[Column]:
+        """List a view's columns in order. Raises `RelationMissing`, `GrantMissing`."""
+
+    def fetch(self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()) -> list[tuple[object, ...]]:
+        """Run a query with a small result. `?` marks a parameter in every dialect.
+
+        `uses` names the tables of ours that the query references by `Dialect.snapshot`.
+        """
+
+    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
+        """Make a table of ours from a SELECT, laid out in the order given, and return its row count.
+
+        It appears whole or not at all. A table of that name is replaced.
+        """
+
+    def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its result in Arrow batches of at most about `batch_rows`, in flat memory."""
+
+    def tables(self, prefix: str) -> list[str]:
+        """List our own tables whose names begin with `prefix`."""
+
+    def drop(self, name: str) -> None:
+        """Drop a table of ours; not being there is fine."""
+
+    def cancel(self) -> None:
+        """Stop the statement that runs now. May be called from another thread."""
+
+    def close(self) -> None:
+        """Close the connection; closing twice is fine."""

@@ -1,0 +1,40 @@
+"""What all tests share: the broker, a destination server, and the cast."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from config.embedded import EmbeddedServer
+
+from tests import environment
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Fail a run in CI that would skip anything: a skipped test proves nothing."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def broker() -> Iterator[EmbeddedServer]:
+    """The broker and cache that the settings name."""
+    folder = Path(environment.FOLDER)
+    with EmbeddedServer(folder / "broker", port=environment.BROKER_PORT, password=environment.BROKER_PASSWORD) as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A standalone Valkey with a password, as a customer's destination."""
+    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
+        yield server
