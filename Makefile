@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 UV := .uv/bin/uv
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
-export DATA_DIR ?=
+
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench lock clean
