@@ -169,7 +169,9 @@ class Warehouse(Protocol):
     def describe(self, relation: Relation) -> list[Column]:
         """List a view's columns in order. Raises `RelationMissing`, `GrantMissing`."""
 
-    def fetch(self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()) -> list[tuple[object, ...]]:
+    def fetch(
+        self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()
+    ) -> list[tuple[object, ...]]:
         """Run a query with a small result. `?` marks a parameter in every dialect.
 
         `uses` names the tables of ours that the query references by `Dialect.snapshot`.
