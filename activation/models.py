@@ -3,6 +3,8 @@
 States and counters here are only ever moved by conditional UPDATEs whose row count is checked (`activation.syncs`).
 """
 
+import secrets
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -10,6 +12,24 @@ from django.utils import timezone
 from accounts.identifiers import KSUID_LENGTH, new_public_id
 from accounts.models import Organisation
 from projects.models import ProfilesRun, Project
+
+
+def _new_installation_code() -> str:
+    return secrets.token_hex(4)
+
+
+class Installation(models.Model):
+    """This installation's name in warehouses it shares with others: eight hex digits, made once."""
+
+    code = models.CharField(max_length=8, default=_new_installation_code, editable=False)
+
+    def __str__(self) -> str:
+        return self.code
+
+    @classmethod
+    def own_code(cls) -> str:
+        """Return this installation's code, made on the first call."""
+        return cls.objects.get_or_create(pk=1)[0].code
 
 
 class RedisDestination(models.Model):
@@ -229,7 +249,8 @@ class SyncPartition(models.Model):
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="partitions")
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=PartitionState, default=PartitionState.WAITING)
-    attempt = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)
+    retries = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True)
     rows_planned = models.BigIntegerField(default=0)

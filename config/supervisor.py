@@ -1,5 +1,176 @@
-"""`manage.py up`: the whole product on one machine, with embedded servers and its own random secrets."""
+"""`manage.py up`: the whole product on one machine, with embedded servers and its own random secrets.
+
+Every other command is production: it takes its secrets from the environment, except beside a running `up`, when the
+environment sets none of them.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from config import local_state
+from config.embedded import EmbeddedServer
+
+STOP_WITHIN = 15.0
+RESTART_AFTER = 1.0
 
 
-def prepare_environment(arguments: list[str]) -> None:
-    """Hand `up`'s secrets over in the environment, where they are wanted."""
+class AlreadyRunning(Exception):
+    """Another `up` holds this DATA_DIR."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"Another `manage.py up` is running with DATA_DIR={folder}. Stop it, or set another DATA_DIR.")
+
+
+def prepare_environment(arguments: Sequence[str]) -> None:
+    """Hand `up`'s secrets over in the environment: to `up` always, to other commands where nothing else is set."""
+    command = arguments[1] if len(arguments) > 1 else ""
+    configured = any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in local_state.REQUIRED)
+    if command == "up":
+        os.environ.setdefault("ALLOW_PRIVATE_ADDRESSES", "1")
+        os.environ.setdefault("PUBLIC_URL", f"http://localhost:{os.environ.get('PORT', '8000')}")
+    elif configured or not local_state.read(local_state.SECRETS_FILE):
+        return
+    else:
+        os.environ.setdefault("ALLOW_PRIVATE_ADDRESSES", "1")
+        sys.stderr.write(f"Using the secrets of `manage.py up` in {local_state.data_dir()}.\n")
+    for name, value in local_state.environment_of_up().items():
+        if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
+            os.environ[name] = value
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the DATA_DIR for this `up`. Raises `AlreadyRunning`."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(folder) from None
+        yield
+
+
+@contextlib.contextmanager
+def embedded_servers(folder: Path) -> Iterator[None]:
+    """Run the two embedded Valkeys: the broker, unless the environment names another, and the demo's destination."""
+    values = local_state.secrets_of_up()
+    with contextlib.ExitStack() as stack:
+        if os.environ["BROKER_URL"] == local_state.environment_of_up()["BROKER_URL"]:
+            stack.enter_context(EmbeddedServer(folder / "broker", **values["broker"]))
+        stack.enter_context(EmbeddedServer(folder / "destination", **values["destination"], durable=True))
+        yield
+
+
+@dataclass
+class Child:
+    """A process of ours: its command, its log file, and itself while it runs."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start the process in a group of its own, so that Ctrl-C reaches only `up`."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+
+class Children:
+    """Starts the children, starts one again that ended by itself, and ends all of them."""
+
+    def __init__(self, folder: Path, children: Sequence[Child]) -> None:
+        self._pids = folder / "up.pids"
+        self._children = list(children)
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> "Children":
+        end_leftovers(self._pids)
+        for child in self._children:
+            child.start()
+        self._remember()
+        threading.Thread(target=self._watch, daemon=True, name="children").start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        running = [child.process for child in self._children if child.process and child.process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._pids.unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(RESTART_AFTER):
+            for child in self._children:
+                if child.process and child.process.poll() is not None and not self._stopping.is_set():
+                    sys.stderr.write(f"{child.name} ended; starting it again. Its log: {child.log}\n")
+                    child.start()
+                    self._remember()
+
+    def _remember(self) -> None:
+        self._pids.write_text("\n".join(str(child.process.pid) for child in self._children if child.process))
+
+
+def end_leftovers(pids: Path) -> None:
+    """End the children of an `up` that was killed before it could end them itself."""
+    try:
+        numbers = [int(line) for line in pids.read_text().split()]
+    except (OSError, ValueError):
+        return
+    for pid in numbers:
+        command = subprocess.run(
+            ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ).stdout
+        if "granian" in command or "celery" in command:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+    pids.unlink(missing_ok=True)
+
+
+def children_of_up(folder: Path, *, port: int) -> list[Child]:
+    """Describe the children: web and api on one port, a control worker, a load worker and beat."""
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True, mode=0o700)
+    python = [sys.executable, "-m"]
+    celery = [*python, "celery", "-A", "config"]
+    worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+    commands = {
+        "web": [*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
+                "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
+                "config.wsgi:application"],
+        "control": [*worker, "-Q", "control", "-c", "1", "-n", "control@%h"],
+        "load": [*worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
+        "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
+    }  # fmt: skip
+    return [Child(name, command, logs / f"{name}.log") for name, command in commands.items()]
+
+
+def tail(path: Path, *, lines: int = 15) -> str:
+    """Return the last lines of a log."""
+    with contextlib.suppress(OSError), path.open(errors="replace") as file:
+        return "".join(_last(file, lines))
+    return ""
+
+
+def _last(file: IO[str], lines: int) -> list[str]:
+    return file.readlines()[-lines:]
