@@ -21,6 +21,7 @@ SNAPSHOT_DIR = Path(env.text("SNAPSHOT_DIR", default=str(DATA_DIR / "snapshots")
 DUCKDB_DIR = Path(env.text("DUCKDB_DIR", default=str(DATA_DIR / "warehouses"))).resolve()
 ALLOW_PRIVATE_ADDRESSES = env.flag("ALLOW_PRIVATE_ADDRESSES")
 PARTITION_ROWS = env.number("PARTITION_ROWS", default=250_000, least=1)
+SYNC_LEASE = env.number("SYNC_LEASE", default=30, least=3)
 PROFILES_RUNS_EVERY = env.number("PROFILES_RUNS_EVERY", default=60, least=1)
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 

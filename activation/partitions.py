@@ -1,0 +1,131 @@
+"""The partitions of a run: laid out once, claimed by one task at a time, requeued behind a moved fence.
+
+A partition's `attempt` is its fence. It moves on only in `requeued`, after the fence in the destination has moved
+(`activation.recovery`), so a worker that was given up writes nothing when it wakes.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from activation import run_states
+from activation.models import PartitionState, RunState, SyncPartition, SyncRun
+
+
+def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: object) -> bool:
+    """Create a run's partitions, numbered from 0 with their planned rows, and move it to LOADING, in one transaction.
+
+    Tells whether the run was still the caller's; if not, nothing changes.
+    """
+    with transaction.atomic():
+        if not run_states.move(run, RunState.LOADING, now=now, **fields):
+            return False
+        run.partitions.all().delete()
+        SyncPartition.objects.bulk_create(
+            SyncPartition(run=run, number=number, rows_planned=rows, not_before=now)
+            for number, rows in enumerate(sizes)
+        )
+        return True
+
+
+def claim(partition_id: int, *, now: datetime) -> SyncPartition | None:
+    """Take a waiting partition of a loading run; None when it is not there to take."""
+    waiting = SyncPartition.objects.filter(
+        pk=partition_id, state=PartitionState.WAITING, not_before__lte=now, run__state=RunState.LOADING
+    )
+    partition = waiting.select_related(
+        "run__source__activation__project__warehouse", "run__source__destination__organisation"
+    ).first()
+    if partition is None:
+        return None
+    taken = SyncPartition.objects.filter(
+        pk=partition_id, state=PartitionState.WAITING, attempt=partition.attempt
+    ).update(
+        state=PartitionState.LOADING,
+        heartbeat_at=Now(),
+        started_at=now,
+        written=0,
+        deleted=0,
+        suppressed=0,
+        failed=0,
+        failures={},
+        error_code="",
+    )
+    return partition if taken else None
+
+
+def held(partition: SyncPartition) -> QuerySet[SyncPartition]:
+    """Return the partition, if it still is the claimer's and its run still loads."""
+    return SyncPartition.objects.filter(
+        pk=partition.pk,
+        state=PartitionState.LOADING,
+        attempt=partition.attempt,
+        run__state=RunState.LOADING,
+        run__attempt=partition.run.attempt,
+    )
+
+
+def beat(partition: SyncPartition, counts: Mapping[str, int]) -> bool:
+    """Say that the claimer lives and how far it is; tell whether the partition still is its own."""
+    return bool(held(partition).update(heartbeat_at=Now(), **counts))
+
+
+def complete(partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[str, int], *, now: datetime) -> bool:
+    """Mark a partition done; tell whether it still was the claimer's."""
+    return bool(
+        held(partition).update(
+            state=PartitionState.DONE, finished_at=now, heartbeat_at=None, failures=dict(failures), **counts
+        )
+    )
+
+
+def give_up(partition: SyncPartition, *, code: str) -> None:
+    """Let go of a partition after a transient fault, so that it is requeued without waiting for the lease."""
+    held(partition).update(heartbeat_at=None, error_code=code)
+
+
+def abandoned(*, now: datetime) -> QuerySet[SyncPartition]:
+    """Return the partitions that say a worker is on them while it let go, or sent no heartbeat for the lease."""
+    lease = timedelta(seconds=settings.SYNC_LEASE)
+    return SyncPartition.objects.filter(
+        Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - lease),
+        state=PartitionState.LOADING,
+        not_before__lte=now,
+        run__state=RunState.LOADING,
+    )
+
+
+def requeued(partition: SyncPartition, *, now: datetime) -> bool:
+    """Let a partition be claimed again under the next attempt. Call it only after the fence moved to that attempt."""
+    return bool(
+        held(partition).update(
+            state=PartitionState.WAITING,
+            attempt=partition.attempt + 1,
+            retries=partition.retries + 1,
+            not_before=now + run_states.wait_before(partition.retries),
+        )
+    )
+
+
+def postpone(partition: SyncPartition, *, now: datetime) -> None:
+    """Try to requeue a partition later: its fence cannot be moved at the moment."""
+    held(partition).update(
+        heartbeat_at=None, retries=partition.retries + 1, not_before=now + run_states.wait_before(partition.retries)
+    )
+
+
+def waiting(*, now: datetime) -> QuerySet[SyncPartition]:
+    """Return the partitions there are to claim."""
+    return SyncPartition.objects.filter(
+        state=PartitionState.WAITING, not_before__lte=now, run__state=RunState.LOADING
+    ).order_by("run_id", "number")
+
+
+def all_done(*, now: datetime) -> QuerySet[SyncRun]:
+    """Return the loading runs that have no open partition."""
+    open_ones = SyncPartition.objects.filter(run=OuterRef("pk")).exclude(state=PartitionState.DONE)
+    return SyncRun.objects.filter(~Exists(open_ones), state=RunState.LOADING, not_before__lte=now)
