@@ -19,7 +19,7 @@ def _new_installation_code() -> str:
 
 
 class Installation(models.Model):
-    """This installation's name in warehouses it shares with others: eight hex digits, made once."""
+    """The name we go by in warehouses shared with others: eight hex digits, made once."""
 
     code = models.CharField(max_length=8, default=_new_installation_code, editable=False)
 

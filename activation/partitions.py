@@ -74,7 +74,9 @@ def beat(partition: SyncPartition, counts: Mapping[str, int]) -> bool:
     return bool(held(partition).update(heartbeat_at=Now(), **counts))
 
 
-def complete(partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[str, int], *, now: datetime) -> bool:
+def complete(
+    partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[str, int], *, now: datetime
+) -> bool:
     """Mark a partition done; tell whether it still was the claimer's."""
     return bool(
         held(partition).update(
@@ -125,7 +127,9 @@ def waiting(*, now: datetime) -> QuerySet[SyncPartition]:
     ).order_by("run_id", "number")
 
 
-def all_done(*, now: datetime) -> QuerySet[SyncRun]:
-    """Return the loading runs that have no open partition."""
+def to_finish(*, now: datetime) -> QuerySet[SyncRun]:
+    """Return the runs to finish: loading ones without an open partition, and finishing ones that nobody works on."""
     open_ones = SyncPartition.objects.filter(run=OuterRef("pk")).exclude(state=PartitionState.DONE)
-    return SyncRun.objects.filter(~Exists(open_ones), state=RunState.LOADING, not_before__lte=now)
+    loaded = Q(~Exists(open_ones), state=RunState.LOADING)
+    let_go = Q(state=RunState.FINISHING, heartbeat_at__isnull=True)
+    return SyncRun.objects.filter(loaded | let_go, not_before__lte=now)

@@ -1,7 +1,7 @@
 """The states of a sync run and the one table of moves between them.
 
-Every move is a conditional UPDATE on the state **and** the attempt: whoever lost the run changes nothing. Heartbeats are
-in database time, so that workers' clocks need not agree.
+Every move is a conditional UPDATE on the state **and** the attempt: whoever lost the run changes nothing. Heartbeats
+are in database time, so that workers' clocks need not agree.
 """
 
 from datetime import datetime, timedelta

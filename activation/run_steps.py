@@ -16,23 +16,29 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from activation import destinations, partitions, run_states, suppressions, syncs
+from activation import partitions, run_states, suppressions, syncs
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.connection import DestinationError
 from activation.engine.encoding import Encoder
-from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
+from activation.engine.loader import FenceMissing, FenceMoved, Loader
 from activation.engine.profiles import prefix
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
-from activation.models import Installation, PartitionState, RunState, Source, SyncPartition, SyncRun
-from projects import connections
+from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
+from activation.run_outcomes import fail, postpone_finish, put_back
+from activation.run_resources import (
+    ViewUnusable,
+    claim_of,
+    loader_of,
+    plan,
+    plan_of,
+    table_name,
+    tidy_up,
+    warehouse_of,
+)
 from projects.warehouses import port
 
 log = structlog.get_logger(__name__)
-
-
-class ViewUnusable(Exception):
-    """The view lost its id column or all its columns."""
 
 
 def take_snapshot(run_id: int, *, now: datetime) -> bool:
@@ -45,13 +51,11 @@ def take_snapshot(run_id: int, *, now: datetime) -> bool:
             return _snapshot(run, heartbeat)
         except port.QueryCancelled:
             if heartbeat.ours:
-                _put_back(run, code=port.QueryCancelled.code, message="The warehouse cancelled the snapshot.")
-        except port.WarehouseError as error:
-            _put_back_or_fail(run, error, code=error.code)
-        except DestinationError as error:
-            _put_back_or_fail(run, error, code=error.code)
-        except (ViewUnusable, suppressions.SuppressionUnreadable, destinations.DestinationUnusable) as error:
-            _fail(run, code="view_unusable", message=str(error))
+                put_back(run, code=port.QueryCancelled.code, message="The warehouse cancelled the snapshot.")
+        except (port.WarehouseError, DestinationError) as error:
+            _put_back_or_fail(run, error)
+        except ViewUnusable as error:
+            fail(run, code="view_unusable", message=str(error))
     return False
 
 
@@ -68,14 +72,14 @@ def load_partition(partition_id: int, *, now: datetime) -> bool:
             # Either somebody else has the partition, or a fence was moved for nobody: then it is requeued.
             partitions.give_up(partition, code="fence_moved")
         except FenceMissing:
-            restart(partition.run, code="destination_lost_data", message="The destination lost data during the sync.")
+            put_back(partition.run, code="destination_lost_data", message="The destination lost data during the sync.")
         except (port.WarehouseError, DestinationError) as error:
             if error.transient or isinstance(error, port.QueryCancelled):
                 partitions.give_up(partition, code=error.code)
             else:
-                _fail(partition.run, code=error.code, message=str(error))
+                fail(partition.run, code=error.code, message=str(error))
         except TooManyRowFaults as error:
-            _fail(partition.run, code="too_many_row_faults", message=str(error))
+            fail(partition.run, code="too_many_row_faults", message=str(error))
         else:
             return partitions.complete(partition, counts.as_fields(), counts.failures, now=timezone.now())
     return False
@@ -88,63 +92,40 @@ def finish(run_id: int, *, now: datetime) -> bool:
         return False
     with _keeping(run):
         try:
-            with _loader(run.source) as loader:
+            with loader_of(run.source) as loader:
                 return _finish(run, loader)
         except FenceMissing:
-            restart(run, code="destination_lost_data", message="The destination lost data during the sync.")
+            put_back(run, code="destination_lost_data", message="The destination lost data during the sync.")
         except DestinationError as error:
             if not error.transient or run.retries >= run_states.MOST_RETRIES:
-                _fail(run, code=error.code, message=str(error))
+                fail(run, code=error.code, message=str(error))
             else:
-                _postpone_finish(run)
+                postpone_finish(run)
     return False
-
-
-def restart(run: SyncRun, *, code: str, message: str) -> None:
-    """Send a run back to take a new snapshot: what it wrote so far cannot be counted on."""
-    _put_back(run, code=code, message=message)
-
-
-def loader_for(source: Source) -> Loader:
-    """Return a loader into the source's field of its destination; a context manager."""
-    return _loader(source)
-
-
-def claim_of(partition: SyncPartition, *, attempt: int | None = None) -> Claim:
-    """Return what the fence must say for a worker of this partition to write."""
-    return Claim(
-        run=partition.run.public_id,
-        run_attempt=partition.run.attempt,
-        partition=partition.number,
-        partition_attempt=partition.attempt if attempt is None else attempt,
-    )
-
-
-def fail(run: SyncRun, *, code: str, message: str) -> None:
-    """Fail a run, if it still is as `run` says."""
-    _fail(run, code=code, message=message)
 
 
 def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
     source = run.source
-    with _warehouse(source) as warehouse:
-        heartbeat.on_lost = warehouse.cancel
-        plan = _plan(source, warehouse)
-        name = _table(run, "snapshot")
-        report = snapshots.take(warehouse, plan, name=name, base=source.base_snapshot or None)
+    with warehouse_of(source, heartbeat) as warehouse:
+        the_plan = plan(source, warehouse)
+        name = table_name(run, "snapshot")
+        report = snapshots.take(warehouse, the_plan, name=name, base=source.base_snapshot or None)
         deletes = 0
         if source.base_snapshot:
             deletes = snapshots.take_deletes(
                 warehouse,
-                name=_table(run, "deletes"),
+                name=table_name(run, "deletes"),
                 snapshot=name,
                 base=source.base_snapshot,
                 partitions=report.partitions,
             )
         sizes = snapshots.partition_sizes(
-            warehouse, name, deletes=_table(run, "deletes") if source.base_snapshot else None, partitions=report.partitions
+            warehouse,
+            name,
+            deletes=table_name(run, "deletes") if source.base_snapshot else None,
+            partitions=report.partitions,
         )
-    with _loader(source) as loader:
+    with loader_of(source) as loader:
         loader.begin(run.public_id, run.attempt, len(sizes))
     return partitions.lay_out(
         run,
@@ -152,7 +133,7 @@ def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
         now=timezone.now(),
         snapshot=name,
         base_snapshot=source.base_snapshot,
-        columns=[{"name": column.name, "type": column.type} for column in plan.columns],
+        columns=[{"name": column.name, "type": column.type} for column in the_plan.columns],
         rows_in_view=report.rows_in_view,
         rows_planned=report.rows,
         deletes_planned=deletes,
@@ -169,10 +150,9 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
     destination = source.destination
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     kept_out = Suppressions(partial(suppressions.since, destination.pk), settings.SUPPRESSION_KEYS)
-    plan = _plan_of(run)
-    with _warehouse(source) as warehouse, _loader(source) as loader:
-        heartbeat.on_lost = warehouse.cancel
-        values = snapshots.values(warehouse.dialect, plan)
+    the_plan = plan_of(run)
+    with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
+        values = snapshots.values(warehouse.dialect, the_plan)
         with Encoder(
             prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
         ) as encoder:
@@ -185,10 +165,12 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
                 counts=counts,
             )
             deletes = (
-                snapshots.read_deletes(warehouse, _table(run, "deletes"), partition.number) if run.base_snapshot else ()
+                snapshots.read_deletes(warehouse, table_name(run, "deletes"), partition.number)
+                if run.base_snapshot
+                else ()
             )
             load.run(
-                snapshots.read_upserts(warehouse, plan, run.snapshot, partition.number), deletes, prefix=key_prefix
+                snapshots.read_upserts(warehouse, the_plan, run.snapshot, partition.number), deletes, prefix=key_prefix
             )
 
 
@@ -243,63 +225,16 @@ def _tidy_up(run: SyncRun, loader: Loader) -> None:
     """Drop what the run leaves behind; what cannot be dropped now goes with the next run."""
     try:
         loader.finish(run.public_id)
-        with _warehouse(run.source) as warehouse:
-            own = snapshots.source_prefix(Installation.own_code(), run.source_id)
-            for name in warehouse.tables(own):
-                if name != run.snapshot:
-                    snapshots.drop(warehouse, name, installation=Installation.own_code())
+        tidy_up(run)
     except (port.WarehouseError, DestinationError) as error:
         log.warning("sync_left_tables_behind", run=run.public_id, code=error.code)
 
 
-def _plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
-    relation = _relation(source)
-    columns = warehouse.describe(relation)
-    id_column = next((column.name for column in columns if column.name == source.id_column), None)
-    if id_column is None:
-        raise ViewUnusable(
-            f"The view {relation.schema}.{relation.name} has no column {source.id_column!r} any more. "
-            "Add it to the view again, or choose another id column under Entities."
-        )
-    return snapshots.SnapshotPlan(
-        relation=relation,
-        columns=tuple(columns),
-        id_column=id_column,
-        partition_rows=settings.PARTITION_ROWS,
-        normalisation=tuple(source.normalisation),
-    )
-
-
-def _plan_of(run: SyncRun) -> snapshots.SnapshotPlan:
-    """Rebuild the plan that the run's snapshot was taken with, whatever the view looks like by now."""
-    source = run.source
-    return snapshots.SnapshotPlan(
-        relation=_relation(source),
-        columns=tuple(port.Column(column["name"], column["type"]) for column in run.columns),
-        id_column=source.id_column,
-        partition_rows=settings.PARTITION_ROWS,
-        normalisation=tuple(source.normalisation),
-    )
-
-
-def _relation(source: Source) -> port.Relation:
-    return port.Relation(schema=source.activation.project.output_schema, name=source.relation)
-
-
-def _table(run: SyncRun, kind: str) -> str:
-    return snapshots.table_name(Installation.own_code(), run.source_id, run.pk, run.attempt, kind)
-
-
-@contextmanager
-def _warehouse(source: Source) -> Iterator[port.Warehouse]:
-    with connections.open_warehouse(source.activation.project.warehouse) as warehouse:
-        yield warehouse
-
-
-def _loader(source: Source) -> Loader:
-    destination = source.destination
-    bookkeeping = Bookkeeping(destination.workspace_id, destination.public_id, source.public_id)
-    return destinations.open_loader(destination, bookkeeping, field=source.feature_view)
+def _put_back_or_fail(run: SyncRun, error: port.WarehouseError | DestinationError) -> None:
+    if error.transient:
+        put_back(run, code=error.code, message=str(error))
+    else:
+        fail(run, code=error.code, message=str(error))
 
 
 @contextmanager
@@ -308,39 +243,3 @@ def _keeping(run: SyncRun) -> Iterator[Heartbeat]:
     beat = SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt)
     with Heartbeat(lambda: bool(beat.update(heartbeat_at=Now()))) as heartbeat:
         yield heartbeat
-
-
-def _put_back_or_fail(run: SyncRun, error: port.WarehouseError | DestinationError, *, code: str) -> None:
-    if error.transient:
-        _put_back(run, code=code, message=str(error))
-    else:
-        _fail(run, code=code, message=str(error))
-
-
-def _put_back(run: SyncRun, *, code: str, message: str) -> None:
-    """Send a run back to the queue after a pause; after too many times it fails."""
-    now = timezone.now()
-    if run.retries >= run_states.MOST_RETRIES:
-        _fail(run, code=code, message=message)
-        return
-    run_states.move(
-        run,
-        RunState.QUEUED,
-        now=now,
-        retries=run.retries + 1,
-        not_before=now + run_states.wait_before(run.retries),
-        error_code=code,
-        error=message,
-    )
-
-
-def _postpone_finish(run: SyncRun) -> None:
-    now = timezone.now()
-    SyncRun.objects.filter(pk=run.pk, state=RunState.FINISHING, attempt=run.attempt).update(
-        heartbeat_at=None, retries=run.retries + 1, not_before=now + run_states.wait_before(run.retries)
-    )
-
-
-def _fail(run: SyncRun, *, code: str, message: str) -> None:
-    if run_states.move(run, RunState.FAILED, now=timezone.now(), error_code=code, error=message[:1000]):
-        log.warning("sync_failed", run=run.public_id, code=code)

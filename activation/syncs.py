@@ -1,7 +1,7 @@
 """Sync runs as people and other code ask for them: start one, see how far it is, how it ended.
 
-The row is the queue: `start` inserts a QUEUED run and the edge that called it sends a wake-up; a lost or doubled wake-up
-is harmless, because a run is claimed by a conditional UPDATE.
+The row is the queue: `start` inserts a QUEUED run and the edge that called it sends a wake-up; a lost or doubled
+wake-up is harmless, because a run is claimed by a conditional UPDATE.
 """
 
 from dataclasses import dataclass
@@ -76,7 +76,12 @@ def start(
 
 
 def start_all(
-    sources: list[Source], *, trigger: SyncRun.Trigger, by: Actor, now: datetime, profiles_run: ProfilesRun | None = None
+    sources: list[Source],
+    *,
+    trigger: SyncRun.Trigger,
+    by: Actor,
+    now: datetime,
+    profiles_run: ProfilesRun | None = None,
 ) -> list[SyncRun]:
     """Queue a run of each source that has none active; return those queued."""
     runs = []

@@ -20,7 +20,11 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     task_default_queue="control",
-    task_routes={"activation.load": {"queue": "load"}},
+    task_routes={
+        "activation.take_snapshot": {"queue": "load"},
+        "activation.load": {"queue": "load"},
+        "activation.finish": {"queue": "load"},
+    },
     broker_connection_retry_on_startup=True,
     broker_transport_options={"visibility_timeout": 3600},
     worker_hijack_root_logger=False,

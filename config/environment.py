@@ -83,7 +83,9 @@ class Environment:
             return _sqlite(path)
         if url.scheme in {"postgresql", "postgres"} and url.path.strip("/"):
             return _postgresql(url.hostname or "", url.port, url.path.strip("/"), url.username, url.password, url.query)
-        self._problems.append(f"{name} must look like postgresql://user:password@host:5432/name or sqlite:////path/file.")
+        self._problems.append(
+            f"{name} must look like postgresql://user:password@host:5432/name or sqlite:////path/file."
+        )
         return _sqlite(":memory:")
 
     def verify(self) -> None:

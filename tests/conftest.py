@@ -2,21 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from config.embedded import EmbeddedServer
 
+from config.embedded import EmbeddedServer
 from tests import environment
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Fail a run in CI that would skip anything: a skipped test proves nothing."""
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail in CI what would be skipped: a skipped test proves nothing."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
@@ -28,7 +27,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 def broker() -> Iterator[EmbeddedServer]:
     """The broker and cache that the settings name."""
     folder = Path(environment.FOLDER)
-    with EmbeddedServer(folder / "broker", port=environment.BROKER_PORT, password=environment.BROKER_PASSWORD) as server:
+    with EmbeddedServer(
+        folder / "broker", port=environment.BROKER_PORT, password=environment.BROKER_PASSWORD
+    ) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 

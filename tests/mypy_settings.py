@@ -11,4 +11,4 @@ os.environ.update(
     CACHE_URL="redis://localhost/1",
 )
 
-from config.settings import *  # noqa: F403, E402 - the whole of it, once the environment is there
+from config.settings import *  # noqa: F403 - the whole of it, once the environment is there

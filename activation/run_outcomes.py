@@ -1,0 +1,40 @@
+"""How a run that could not go on ends: back in the queue after a pause, or failed with words for its reader."""
+
+import structlog
+from django.utils import timezone
+
+from activation import run_states
+from activation.models import RunState, SyncRun
+
+log = structlog.get_logger(__name__)
+
+
+def put_back(run: SyncRun, *, code: str, message: str) -> None:
+    """Send a run back to the queue after a pause; after too many times it fails."""
+    now = timezone.now()
+    if run.retries >= run_states.MOST_RETRIES:
+        fail(run, code=code, message=message)
+        return
+    run_states.move(
+        run,
+        RunState.QUEUED,
+        now=now,
+        retries=run.retries + 1,
+        not_before=now + run_states.wait_before(run.retries),
+        error_code=code,
+        error=message,
+    )
+
+
+def postpone_finish(run: SyncRun) -> None:
+    """Let the run be finished again after a pause."""
+    now = timezone.now()
+    SyncRun.objects.filter(pk=run.pk, state=RunState.FINISHING, attempt=run.attempt).update(
+        heartbeat_at=None, retries=run.retries + 1, not_before=now + run_states.wait_before(run.retries)
+    )
+
+
+def fail(run: SyncRun, *, code: str, message: str) -> None:
+    """Fail a run, if it still is as `run` says."""
+    if run_states.move(run, RunState.FAILED, now=timezone.now(), error_code=code, error=message[:1000]):
+        log.warning("sync_failed", run=run.public_id, code=code)

@@ -1,0 +1,102 @@
+"""What a run works with: its plan, its tables' names, its warehouse and the loader into its destination."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from activation import destinations
+from activation.claims import Heartbeat
+from activation.engine import snapshots
+from activation.engine.loader import Bookkeeping, Claim, Loader
+from activation.models import Installation, Source, SyncPartition, SyncRun
+from projects import connections
+from projects.warehouses import port
+
+
+class ViewUnusable(Exception):
+    """The view lost its id column; the message says what to do."""
+
+
+def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
+    """Plan a snapshot of the view as it is now. Raises `ViewUnusable`, `WarehouseError`."""
+    relation = _relation(source)
+    columns = warehouse.describe(relation)
+    id_column = next((column.name for column in columns if column.name == source.id_column), None)
+    if id_column is None:
+        raise ViewUnusable(
+            f"The view {relation.schema}.{relation.name} has no column {source.id_column!r} any more. "
+            "Add it to the view again, or choose another id column under Entities."
+        )
+    return snapshots.SnapshotPlan(
+        relation=relation,
+        columns=tuple(columns),
+        id_column=id_column,
+        partition_rows=settings.PARTITION_ROWS,
+        normalisation=tuple(source.normalisation),
+    )
+
+
+def plan_of(run: SyncRun) -> snapshots.SnapshotPlan:
+    """Rebuild the plan that the run's snapshot was taken with, whatever the view looks like by now."""
+    source = run.source
+    return snapshots.SnapshotPlan(
+        relation=_relation(source),
+        columns=tuple(port.Column(column["name"], column["type"]) for column in run.columns),
+        id_column=source.id_column,
+        partition_rows=settings.PARTITION_ROWS,
+        normalisation=tuple(source.normalisation),
+    )
+
+
+def _relation(source: Source) -> port.Relation:
+    return port.Relation(schema=source.activation.project.output_schema, name=source.relation)
+
+
+def table_name(run: SyncRun, kind: str) -> str:
+    """Name a table of the run's present attempt."""
+    return snapshots.table_name(Installation.own_code(), run.source_id, run.pk, run.attempt, kind)
+
+
+@contextmanager
+def warehouse_of(source: Source, heartbeat: Heartbeat | None = None) -> Iterator[port.Warehouse]:
+    """Open the source's warehouse; a claim that is lost meanwhile cancels the statement that runs."""
+    with connections.open_warehouse(source.activation.project.warehouse) as warehouse:
+        if heartbeat is None:
+            yield warehouse
+            return
+        heartbeat.on_lost = warehouse.cancel
+        try:
+            yield warehouse
+        finally:
+            heartbeat.on_lost = _nothing
+
+
+def loader_of(source: Source) -> Loader:
+    """Return a loader into the source's field of its destination; a context manager."""
+    destination = source.destination
+    bookkeeping = Bookkeeping(destination.workspace_id, destination.public_id, source.public_id)
+    return destinations.open_loader(destination, bookkeeping, field=source.feature_view)
+
+
+def claim_of(partition: SyncPartition, *, attempt: int | None = None) -> Claim:
+    """Return what the fence must say for a worker of this partition to write."""
+    return Claim(
+        run=partition.run.public_id,
+        run_attempt=partition.run.attempt,
+        partition=partition.number,
+        partition_attempt=partition.attempt if attempt is None else attempt,
+    )
+
+
+def tidy_up(run: SyncRun) -> None:
+    """Drop all tables of the run's source but the run's snapshot. Raises `WarehouseError`."""
+    code = Installation.own_code()
+    with warehouse_of(run.source) as warehouse:
+        for name in warehouse.tables(snapshots.source_prefix(code, run.source_id)):
+            if name != run.snapshot:
+                snapshots.drop(warehouse, name, installation=code)
+
+
+def _nothing() -> None:
+    """Do nothing: nothing is left to cancel."""
