@@ -8,6 +8,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,21 +106,21 @@ def seed() -> Demo:
         local_state.write(local_state.DEMO_FILE, kept)
     project = Project.objects.filter(organisation=organisation).first() or _project(by)
     activation = Activation.objects.filter(project=project).first() or _activation(project, by)
-    _follow_the_port(activation.destination, by)
+    _follow_the_port(activation.destination)
     return Demo(password=kept["password"], token=kept["token"], activation=activation)
 
 
-def wait_until_it_answers(demo: Demo) -> None:
-    """Return once the API answers the example with its traits. Raises `DemoNotReady`."""
+def wait_until_it_answers(demo: Demo, *, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Return once the API answers the example with its traits, or when `stopped` says so. Raises `DemoNotReady`."""
     facts = demo.facts()
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - our own http address
         f"{facts['url']}/v2/activation",
         data=json.dumps(facts["example"]).encode(),
         headers={"Authorization": f"Bearer {demo.token}", "Content-Type": "application/json"},
     )
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
-        if _answers(request) and not _syncing(demo.activation):
+        if stopped() or (_answers(request) and not _syncing(demo.activation)):
             return
         time.sleep(0.1)
     raise DemoNotReady(
@@ -186,7 +187,7 @@ def _activation(project: Project, by: Actor) -> Activation:
     return enabling.enable(project, destination, by=by, now=now)
 
 
-def _follow_the_port(destination: RedisDestination, by: Actor) -> None:
+def _follow_the_port(destination: RedisDestination) -> None:
     """Keep the destination's address where `up` runs the embedded server."""
     address = f"127.0.0.1:{local_state.secrets_of_up()['destination']['port']}"
     if destination.settings.get("address") != address:

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         with supervisor.Children(folder, supervisor.children_of_up(folder, port=port)):
             self._wait_for_web(port, folder, stop)
             if not stop.is_set():
-                self._greet(folder)
+                self._greet(folder, stop)
             stop.wait()
             self.stdout.write("Stopping ...")
 
@@ -60,11 +60,11 @@ class Command(BaseCommand):
                     ) from None
                 time.sleep(0.05)
 
-    def _greet(self, folder: Path) -> None:
+    def _greet(self, folder: Path, stop: threading.Event) -> None:
         if _wants_demo():
             try:
                 made = demo.seed()
-                demo.wait_until_it_answers(made)
+                demo.wait_until_it_answers(made, stopped=stop.is_set)
                 self.stdout.write("\nActivation API is ready.\n\n" + describe(made.facts()))
             except demo.DemoNotReady as error:
                 self.stderr.write(str(error))
