@@ -9,6 +9,9 @@ import pytest
 
 from config.embedded import EmbeddedServer
 from tests import environment
+from tests.cast import admin, editor, organisation, outsider, stranger, viewer
+
+__all__ = ["admin", "editor", "organisation", "outsider", "stranger", "viewer"]
 
 
 @pytest.hookimpl(wrapper=True)
