@@ -5,12 +5,29 @@ may be called from another thread. Drivers' own messages carry rows and ids, so 
 errors below, with its own words, a class and a position at most.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
 import pyarrow as pa
+
+
+BLANKS = " \t\n\r\f\v"  # what `Dialect.normalise` trims
+OWN_TABLE = re.compile(r"activation_[0-9a-f]{8}_[a-z0-9_]{1,36}")  # at most 55 bytes
+
+
+def own_table(name: str) -> str:
+    """Return the name of a table of ours as it is; anything else is a bug, for the schema is shared with others.
+
+    Raises:
+        ValueError: it does not look like one of ours.
+
+    """
+    if OWN_TABLE.fullmatch(name) is None:
+        raise ValueError("this is not the name of a table of ours")
+    return name
 
 
 class Kind(StrEnum):
@@ -132,11 +149,22 @@ class Dialect(Protocol):
     def id_text(self, column: Column) -> str:
         """Expression: the column as the text used in Redis keys, NULL where it is NULL."""
 
+    def normalise(self, expression: str, step: str) -> str:
+        """Expression: a text expression after one step of an id's normalisation.
+
+        `trim` takes the six ASCII blanks (space, tab, line feed, carriage return, form feed, vertical tab) off both
+        ends, `lower` turns A–Z into a–z and nothing else: the same in every warehouse, whatever its locale, and in
+        `activation.engine.profiles.normalise`.
+        """
+
     def value(self, column: Column) -> Value:
         """Say how the column is read for encoding."""
 
     def injective_text(self, column: Column) -> str:
-        """Expression: text of the value in which NULL differs from '' and equal texts mean equal values."""
+        """Expression: text of the value in which NULL differs from '' and equal texts mean equal values.
+
+        It is never NULL, and tells its own length, so that several of them put together are injective too.
+        """
 
     def hash128(self, expression: str) -> str:
         """Expression: 32 hex characters, a 128-bit hash of a text expression."""
