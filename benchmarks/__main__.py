@@ -1,0 +1,30 @@
+"""`make bench`: syncs beside a raw loader, reads beside a bare WSGI app, in one run on this machine.
+
+Prints ratios against yardsticks measured in the same run; absolute figures depend on the machine. Rows, pairs and
+seconds can be set: `python -m benchmarks --rows 1000000 --pairs 5 --seconds 10`.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5)
+    options = parser.parse_args()
+
+    from benchmarks import machine, reads, sync_load
+
+    print(machine.describe())
+    with tempfile.TemporaryDirectory(prefix="activation-bench-") as folder:
+        sync_load.run(Path(folder), rows=options.rows, pairs=options.pairs)
+        reads.run(Path(folder), pairs=options.pairs, seconds=options.seconds)
+
+
+if __name__ == "__main__":
+    main()
