@@ -1,0 +1,146 @@
+/* What pages gain from JavaScript: copy buttons, the choice of theme, times in the reader's zone, dialogs.
+   Everything works without it. Behaviour hangs on data- attributes; there is no inline script (CSP). */
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+
+  /* Theme: a cookie, so that the server writes data-theme and no page flashes. */
+  const themeNow = () => root.dataset.theme || "system";
+
+  const showTheme = (scope) => {
+    scope.querySelectorAll("[data-theme-choice]").forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.dataset.themeChoice === themeNow()));
+    });
+  };
+
+  const chooseTheme = (choice) => {
+    const year = choice === "system" ? 0 : 31536000;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `theme=${choice}; Path=/; Max-Age=${year}; SameSite=Lax${secure}`;
+    if (choice === "system") delete root.dataset.theme;
+    else root.dataset.theme = choice;
+    showTheme(document);
+  };
+
+  /* Copy: the text of the element named by data-copy-from, or the button's own data-copy. */
+  const textToCopy = (button) => {
+    const source = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
+    return source ? source.textContent : button.dataset.copy;
+  };
+
+  const copyByHand = (text) => {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "unseen";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  };
+
+  const copy = async (button) => {
+    const text = textToCopy(button);
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch {
+      done = copyByHand(text);
+    }
+    button.focus();
+    say(button, done ? "Copied" : "Select the text and copy it");
+  };
+
+  const say = (button, words) => {
+    const word = button.querySelector("[data-copy-word]");
+    word.textContent = words;
+    setTimeout(() => { word.textContent = "Copy"; }, 2000);
+  };
+
+  /* Times: exact local time on hover, and relative words that go on being true. */
+  const UNITS = [["second", 60], ["minute", 60], ["hour", 24]];
+
+  const relativeWords = (date) => {
+    let value = (date.getTime() - Date.now()) / 1000;
+    const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+    for (const [unit, size] of UNITS) {
+      if (Math.abs(value) < size) return words.format(Math.trunc(value), unit);
+      value /= size;
+    }
+    return null;
+  };
+
+  const showTimes = (scope) => {
+    scope.querySelectorAll("time[data-relative]").forEach((element) => {
+      const date = new Date(element.dateTime);
+      const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+      const exact = `${element.dateTime.replace("T", " ").replace("Z", "")} UTC`;
+      element.title = `${local} (${exact})`;
+      element.textContent =
+        relativeWords(date) || date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    });
+  };
+
+  /* A field that belongs to one choice is shown with it: data-shown-with="name=value" (value * = checked). */
+  const holds = (form, rule) => {
+    const [name, value] = rule.split("=");
+    const inputs = [...form.querySelectorAll(`[name="${name}"]`)];
+    const checked = inputs.filter((input) => input.checked);
+    if (value === "off") return checked.length === 0;
+    if (value === "on") return checked.length > 0;
+    return checked.some((input) => input.value === value);
+  };
+
+  const showDependents = (scope) => {
+    scope.querySelectorAll("[data-shown-with]").forEach((element) => {
+      element.hidden = !holds(element.closest("form"), element.dataset.shownWith);
+    });
+  };
+
+  const enhance = (scope) => {
+    showTimes(scope);
+    showTheme(scope);
+    showDependents(scope);
+    const summary = scope.querySelector("[data-error-summary]");
+    if (summary) summary.focus();
+  };
+
+  const openDialog = (dialog) => {
+    const heading = dialog.querySelector("h1, h2");
+    if (heading) {
+      heading.id = heading.id || "dialog-heading";
+      dialog.setAttribute("aria-labelledby", heading.id);
+    }
+    dialog.showModal();
+  };
+
+  const actions = [
+    ["[data-copy], [data-copy-from]", copy],
+    ["[data-theme-choice]", (button) => chooseTheme(button.dataset.themeChoice)],
+    ["[data-close-dialog]", (button, event) => {
+      const dialog = button.closest("dialog");
+      if (!dialog) return;
+      event.preventDefault();
+      dialog.close();
+    }],
+  ];
+
+  document.addEventListener("click", (event) => {
+    for (const [selector, action] of actions) {
+      const target = event.target.closest(selector);
+      if (target) action(target, event);
+    }
+  });
+  document.addEventListener("change", () => showDependents(document));
+  document.addEventListener("DOMContentLoaded", () => enhance(document));
+  document.addEventListener("htmx:afterSwap", (event) => {
+    enhance(event.target.isConnected ? event.target : document);
+    const dialog = event.target.closest("dialog");
+    if (dialog && !dialog.open) openDialog(dialog);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) showTimes(document); });
+  setInterval(() => { if (!document.hidden) showTimes(document); }, 15000);
+})();
