@@ -43,7 +43,7 @@ class TokenAuthentication(BaseAuthentication):
             raise IdentityServiceUnavailable(str(error)) from None
         return identity.actor, identity
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
+    def authenticate_header(self, request: Request) -> str:
         """Name the scheme, so that DRF answers 401 and not 403."""
         return "Bearer"
 
