@@ -172,6 +172,9 @@ class Dialect(Protocol):
     def bucket(self, expression: str, buckets: int) -> str:
         """Expression: a whole number 0 ≤ n < `buckets` from a text expression, spread evenly and stable."""
 
+    def registry_complete(self, metadata: str) -> str:
+        """Predicate: the registry's `metadata`, given as an expression, says that the model is complete."""
+
 
 class Warehouse(Protocol):
     """An open connection to one warehouse."""
