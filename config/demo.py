@@ -146,7 +146,7 @@ def _organisation() -> tuple[Organisation, dict[str, Any]]:
     now = timezone.now()
     password = secrets.token_urlsafe(12)
     admin = User.objects.create_user(EMAIL, password, name="Demo Admin")
-    organisation = organisations.create(name=ORGANISATION, admin=admin, now=now)
+    organisation = organisations.create(name=ORGANISATION, founder=admin, now=now)
     kept = {"workspaceId": organisation.public_id, "password": password}
     local_state.write(local_state.DEMO_FILE, kept)
     return organisation, kept
