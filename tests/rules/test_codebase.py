@@ -12,7 +12,9 @@ LONGEST_TEST_FILE = 600
 LONGEST_FUNCTION = 50
 # Built from pieces, so that these files do not name what they forbid.
 REGISTRIES = ["pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org"]
-LEFT_OVERS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error", "for " + "now\\b"]))
+LEFT_OVERS = re.compile(
+    "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error", "for " + "now\\b"])
+)
 
 
 def relative(path):
@@ -64,7 +66,8 @@ def test_every_lint_ignore_in_the_code_gives_a_reason():
         f"{relative(path)}: {line.strip()}"
         for path in python_files()
         for line in path.read_text().splitlines()
-        if re.search(r"# (noqa(?!: [A-Z0-9, ]+ - \S)|type: ignore(?!\[[a-z, -]+\]  # \S))", line) and "re.search" not in line
+        if re.search(r"# (noqa(?!: [A-Z0-9, ]+ - \S)|type: ignore(?!\[[a-z, -]+\]  # \S))", line)
+        and "re.search" not in line
     ]
     assert bare == []
 

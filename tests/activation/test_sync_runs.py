@@ -1,0 +1,296 @@
+"""A full sync, end to end in process, on a real DuckDB file and a real Valkey."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
+from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
+from config.embedded import EmbeddedServer
+from tests.activation.world import VIEW, World, build, expected
+from tests.cast import Member
+
+PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
+        yield server
+
+
+@pytest.fixture
+def world(admin: Member, server: EmbeddedServer, settings, transactional_db: None) -> Iterator[World]:
+    settings.PARTITION_ROWS = 10
+    world = build(admin.actor, server)
+    world.put(PEOPLE)
+    yield world
+    world.redis.close()
+
+
+def test_a_full_sync_brings_every_row_and_moves_the_base(world):
+    run = world.sync()
+
+    assert (run.state, run.error) == (RunState.SUCCEEDED, "")
+    assert world.served() == expected(PEOPLE)
+    assert (run.written, run.deleted, run.failed, run.rows_planned) == (25, 0, 0, 25)
+    assert run.partitions.count() == 3
+    source = Source.objects.get()
+    assert (source.base_run_id, source.base_snapshot, source.base_rows) == (run.pk, run.snapshot, 25)
+
+
+def test_a_finished_run_leaves_only_its_marker_and_its_snapshot(world, settings):
+    world.sync()
+    run = world.sync()
+
+    assert world.bookkeeping() == {"marker"}
+    assert [file.stem for file in settings.SNAPSHOT_DIR.glob("*.duckdb")] == [run.snapshot]
+
+
+def test_rows_that_left_the_view_leave_redis(world):
+    world.sync()
+    world.put(PEOPLE[:20])
+
+    run = world.sync()
+
+    assert (run.written, run.deleted) == (20, 5)
+    assert world.served() == expected(PEOPLE[:20])
+
+
+def test_other_fields_of_a_person_are_left_alone(world):
+    world.redis.hset(world.key("person1@example.com"), "another_view", '{"A":1}')
+    world.sync()
+    world.put([])
+
+    world.sync()
+
+    assert world.served() == {"person1@example.com": {"another_view": {"A": 1}}}
+
+
+def test_null_blank_and_duplicate_ids_are_counted_and_an_ambiguous_id_keeps_its_row(world):
+    world.sync()
+    world.put([*PEOPLE, (None, 1), ("", 2), ("person0@example.com", 0), ("person1@example.com", 99)])
+
+    run = world.sync()
+
+    assert (run.null_ids, run.duplicate_ids, run.invalid_ids) == (2, 1, 1)
+    assert world.served() == expected(PEOPLE)
+
+
+def test_a_second_run_of_a_source_is_refused_while_one_is_active(world):
+    world.start()
+
+    with pytest.raises(syncs.AlreadyRunning):
+        world.start()
+
+
+def test_a_doubled_wake_up_finds_nothing_to_claim(world):
+    run = world.start()
+    assert run_steps.take_snapshot(run.pk, now=timezone.now())
+
+    assert not run_steps.take_snapshot(run.pk, now=timezone.now())
+    first = SyncPartition.objects.filter(run=run).order_by("number")[0]
+    assert run_steps.load_partition(first.pk, now=timezone.now())
+    assert not run_steps.load_partition(first.pk, now=timezone.now())
+    assert world.work(run).state == RunState.SUCCEEDED
+
+
+def test_the_run_works_on_its_own_snapshot_whatever_happens_to_the_view(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    world.put([("somebody@else.example", 1)])
+
+    assert world.work(run).state == RunState.SUCCEEDED
+    assert world.served() == expected(PEOPLE)
+
+
+def test_a_person_deleted_before_the_sync_is_not_written(world):
+    suppress(world, "person3@example.com")
+
+    run = world.sync()
+
+    assert (run.written, run.suppressed) == (24, 1)
+    assert world.served() == expected(PEOPLE[:3] + PEOPLE[4:])
+
+
+def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, monkeypatch):
+    write = run_steps.loader_of(world.source).__class__.write
+
+    def write_then_delete(self, claim, keys, values):
+        report = write(self, claim, keys, values)
+        if world.key("person3@example.com") in keys and values[0] is not None:
+            suppress(world, "person3@example.com")
+        return report
+
+    monkeypatch.setattr(run_steps.loader_of(world.source).__class__, "write", write_then_delete)
+
+    run = world.sync()
+
+    assert "person3@example.com" not in world.served()
+    assert (run.written, run.suppressed) == (24, 1)
+
+
+def test_a_worker_that_was_given_up_and_wakes_writes_nothing(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    asleep = partitions.claim(SyncPartition.objects.filter(run=run).first().pk, now=timezone.now())
+    partitions.give_up(asleep, code="asleep")
+    recovery.put_back_stalled(now=timezone.now())
+
+    with run_steps.loader_of(world.source) as loader, pytest.raises(run_steps.FenceMoved):
+        loader.write(run_steps.claim_of(asleep), [world.key("person1@example.com")], ['{"old":1}'])
+
+    assert world.served() == {}
+    assert world.work(run).state == RunState.SUCCEEDED
+    assert world.served() == expected(PEOPLE)
+    assert world.again(run).partitions.get(number=asleep.number).attempt == 2
+
+
+def test_a_given_up_worker_cannot_mark_its_partition_done(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    asleep = partitions.claim(SyncPartition.objects.filter(run=run).first().pk, now=timezone.now())
+    partitions.give_up(asleep, code="asleep")
+    recovery.put_back_stalled(now=timezone.now())
+
+    assert not partitions.complete(asleep, {"written": 10}, {}, now=timezone.now())
+    assert SyncPartition.objects.get(pk=asleep.pk).state == PartitionState.WAITING
+
+
+def test_a_run_whose_destination_lost_its_data_starts_over(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    first = SyncPartition.objects.filter(run=run).first()
+    run_steps.load_partition(first.pk, now=timezone.now())
+    world.redis.flushall()
+
+    run = world.work(run)
+
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+    assert world.served() == expected(PEOPLE)
+
+
+def test_data_lost_between_the_last_chunk_and_the_finish_is_noticed(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    for partition in SyncPartition.objects.filter(run=run):
+        run_steps.load_partition(partition.pk, now=timezone.now())
+    world.redis.flushall()
+
+    run = world.work(run)
+
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+    assert world.served() == expected(PEOPLE)
+
+
+def test_a_destination_that_goes_away_and_comes_back_is_waited_for(world, server):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    server.kill()
+    run = world.work(run, rounds=2)
+    assert run.state == RunState.LOADING
+
+    server.start()
+    run = world.work(run)
+
+    assert run.state == RunState.SUCCEEDED
+    assert world.served() == expected(PEOPLE)
+
+
+def test_a_destination_that_stays_away_fails_the_run_with_its_reason(world, server):
+    run = world.start()
+    server.kill()
+
+    run = world.work(run)
+
+    assert run.state == RunState.FAILED
+    assert run.error_code.startswith("destination_")
+    assert server.address in run.error
+
+
+def test_a_wrong_password_fails_the_run_at_once(world, server):
+    world.redis.config_set("requirepass", "another")
+
+    run = world.sync()
+
+    assert (run.state, run.retries) == (RunState.FAILED, 0)
+    assert "password" in run.error
+    assert server.password not in run.error
+
+
+def test_a_dropped_id_column_fails_the_run_and_keeps_the_base(world):
+    world.sync()
+    base = Source.objects.get().base_snapshot
+    Source.objects.update(id_column="gone")
+
+    run = world.sync()
+
+    assert run.state == RunState.FAILED
+    assert "'gone'" in run.error
+    assert Source.objects.get().base_snapshot == base
+    assert world.served() == expected(PEOPLE)
+
+
+def test_a_key_of_another_type_is_a_row_fault_that_is_counted_with_its_reason(world):
+    world.put([(f"person{n}@example.com", n) for n in range(200)])
+    world.redis.set(world.key("person7@example.com"), "a string")
+
+    run = world.sync()
+
+    assert (run.state, run.written, run.failed) == (RunState.SUCCEEDED, 199, 1)
+    assert sum((p.failures.get("WRONGTYPE", 0)) for p in run.partitions.all()) == 1
+
+
+def test_a_stalled_snapshot_goes_back_to_the_queue_and_is_taken_again(world, settings):
+    run = syncs.claim(world.start().pk, now=timezone.now())
+    SyncRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=settings.SYNC_LEASE + 5))
+
+    run = world.work(run)
+
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+
+
+def test_a_stalled_finish_is_taken_over(world, settings):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    for partition in SyncPartition.objects.filter(run=run):
+        run_steps.load_partition(partition.pk, now=timezone.now())
+    run_states.move(world.again(run), RunState.FINISHING, now=timezone.now())
+    SyncRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=settings.SYNC_LEASE + 5))
+
+    assert world.work(run).state == RunState.SUCCEEDED
+
+
+def test_a_move_that_the_table_does_not_have_is_a_bug(world):
+    run = world.sync()
+
+    with pytest.raises(run_states.ImpossibleMove):
+        run_states.move(run, RunState.QUEUED, now=timezone.now())
+
+
+def test_progress_tells_rows_rate_and_the_whole(world):
+    run = world.start()
+    assert syncs.progress(run, now=timezone.now()).percent is None
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    first = SyncPartition.objects.filter(run=run).order_by("number")[0]
+    run_steps.load_partition(first.pk, now=timezone.now())
+
+    progress = syncs.progress(world.again(run), now=timezone.now())
+
+    assert progress.total == 25
+    assert progress.done == SyncPartition.objects.get(pk=first.pk).written > 0
+    assert progress.rows_per_second > 0
+
+
+def suppress(world: World, email: str) -> None:
+    """Delete a person as the API does: the suppression first, then the key."""
+    suppressions.suppress(world.source.destination, [world.key(email)], by=world.by, now=timezone.now())
+    world.redis.delete(world.key(email))
+
+
+def test_the_view_name_is_the_field(world):
+    world.sync()
+
+    assert world.redis.hkeys(world.key("person1@example.com")) == [VIEW.encode()]
