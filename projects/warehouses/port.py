@@ -153,7 +153,7 @@ class Dialect(Protocol):
         """Expression: a text expression after one step of an id's normalisation.
 
         `trim` takes the six ASCII blanks (space, tab, line feed, carriage return, form feed, vertical tab) off both
-        ends, `lower` turns A–Z into a–z and nothing else: the same in every warehouse, whatever its locale, and in
+        ends, `lower` turns A to Z into a to z and nothing else: the same in every warehouse, whatever its locale, and in
         `activation.engine.profiles.normalise`.
         """
 

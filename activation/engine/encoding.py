@@ -1,0 +1,160 @@
+"""Turns Arrow batches of a snapshot into Redis keys and JSON text, without any row becoming a Python object.
+
+An in-memory DuckDB in the worker does it by text concatenation. It never sees a file, the network or SQL of others:
+the only names in its SQL are positions. `to_json` of whole values is used for strings only, because it is wrong for
+floats (0.1::FLOAT → 0.10000000149011612), timestamps (no T, no Z), NaN and infinities (bare), binary, and nested JSON
+(1.10 → 1.1); the format is that of the hosted product (`docs/contract`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from projects.warehouses.port import Kind, Value
+
+OUTPUT = pa.schema([("key", pa.string()), ("json", pa.string()), ("suppressed", pa.bool_())])
+MEMORY_LIMIT = "512MB"
+
+_LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": MEMORY_LIMIT,
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "python_enable_replacements": False,
+    "lock_configuration": True,
+}
+
+
+class Encoder:
+    """Encodes the batches of one source; a context manager, used by one thread.
+
+    Shapes:
+        in:  `_id` (text), then one column per value, told apart by position: names may repeat or be anything.
+        out: `key` (text), `json` (text; NULL means: remove the field), `suppressed` (boolean).
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        values: Sequence[Value],
+        secrets: Mapping[int, bytes] | None = None,
+        suppressed: Iterable[str] = (),
+    ) -> None:
+        self._prefix = prefix
+        self._names = ["_id", *(f"c{position}" for position in range(len(values)))]
+        self._json = _json_object(values)
+        self._secrets = [secret.hex() for secret in (secrets or {}).values()]
+        self._connection = duckdb.connect(":memory:", config=_LOCKED_DOWN)
+        self._connection.execute("CREATE TABLE suppressed (digest VARCHAR)")
+        self._any_suppressed = False
+        self.suppress(suppressed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def suppress(self, digests: Iterable[str]) -> None:
+        """Take further digests (`profiles.suppression_digest`) as suppressed from the next batch on."""
+        table = pa.table({"digest": pa.array(list(digests), pa.string())})
+        if table.num_rows == 0:
+            return
+        if not self._secrets:
+            raise ValueError("suppressions cannot be honoured without the keys of their digests")
+        self._connection.register("new_digests", table)
+        self._connection.execute("INSERT INTO suppressed SELECT digest FROM new_digests")
+        self._connection.unregister("new_digests")
+        self._any_suppressed = True
+
+    def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the keys and JSON texts of a batch's rows, in its order."""
+        if batch.num_rows == 0:
+            return pa.RecordBatch.from_pylist([], schema=OUTPUT)
+        self._connection.register("batch", _plain(batch, self._names))
+        try:
+            table = self._connection.sql(self._sql(), params=self._parameters()).to_arrow_table()
+        finally:
+            self._connection.unregister("batch")
+        return _one_batch(table)
+
+    def close(self) -> None:
+        """Free the memory; closing twice is fine."""
+        self._connection.close()
+
+    def _sql(self) -> str:
+        encoded = f"SELECT ? || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
+        if not self._any_suppressed:
+            return f"SELECT key, json, false AS suppressed FROM ({encoded})"  # noqa: S608 - as above
+        found = " OR ".join(["sha256(? || sha256(? || key)) IN (SELECT digest FROM suppressed)"] * len(self._secrets))
+        return (
+            "SELECT key, CASE WHEN suppressed THEN NULL ELSE json END AS json, suppressed "  # noqa: S608 - as above
+            f"FROM (SELECT key, json, {found} AS suppressed FROM ({encoded}))"
+        )
+
+    def _parameters(self) -> list[str]:
+        keyed = [text for secret in self._secrets for text in (secret, secret)] if self._any_suppressed else []
+        return [*keyed, self._prefix]
+
+
+def _json_object(values: Sequence[Value]) -> str:
+    """Return the expression of a row's JSON text: compact, in the view's order, null where a value is NULL."""
+    parts: list[str] = []
+    for position, value in enumerate(values):
+        opening = "{" if position == 0 else ","
+        parts.append(_literal(f"{opening}{json.dumps(value.column, ensure_ascii=False)}:"))
+        parts.append(f"coalesce({_JSON[value.kind].format(x=f'c{position}')}, 'null')")
+    parts.append("'}'" if values else "'{}'")
+    return f"concat({', '.join(parts)})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# Dates outside the years 1 to 9999 are written with the six-digit years that ECMAScript reads; infinities are null.
+_YEAR = "CASE WHEN year({x}) < 0 THEN '-' ELSE '+' END || lpad(abs(year({x}))::VARCHAR, 6, '0')"
+_COMMON_ERA = "{x} >= DATE '0001-01-01' AND {x} < DATE '10000-01-01'"
+_TIMESTAMP = (
+    f"CASE WHEN {_COMMON_ERA} THEN '\"' || replace({{x}}::VARCHAR, ' ', 'T') || 'Z\"' "
+    f"WHEN isfinite({{x}}) THEN '\"' || {_YEAR} || strftime({{x}}, '-%m-%dT%H:%M:%S') "
+    "|| rtrim(rtrim(strftime({x}, '.%f'), '0'), '.') || 'Z\"' END"
+)
+_DATE = (
+    f"CASE WHEN {_COMMON_ERA} THEN '\"' || {{x}}::VARCHAR || '\"' "
+    f"WHEN isfinite({{x}}) THEN '\"' || {_YEAR} || strftime({{x}}, '-%m-%d') || '\"' END"
+)
+_JSON = {
+    Kind.TEXT: "to_json({x})::VARCHAR",
+    Kind.NUMBER: "{x}::VARCHAR",
+    Kind.INTEGER: "{x}::VARCHAR",
+    Kind.FLOAT: "CASE WHEN isfinite({x}) THEN {x}::VARCHAR END",
+    Kind.BOOLEAN: "{x}::VARCHAR",
+    Kind.TIMESTAMP: _TIMESTAMP,
+    Kind.DATE: _DATE,
+    Kind.BINARY: "'\"' || base64({x}) || '\"'",
+    Kind.JSON: "{x}::VARCHAR",
+}
+
+
+def _plain(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Return the batch under positional names, without extension types, and with UTC timestamps without their zone."""
+    return pa.RecordBatch.from_arrays([_plain_column(column) for column in batch.columns], names=list(names))
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return column.cast(pa.timestamp(column.type.unit))
+    return column
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0].cast(OUTPUT)

@@ -1,0 +1,215 @@
+"""Copies a view into our schema at the start of a run, and tells what has left it since: SQL over the warehouse port.
+
+The warehouse does the work; nothing here knows its dialect beyond `port.Dialect`. The view is read exactly once, into a
+*stage*; counts, duplicates and the snapshot come from there, so whatever happens to the view meanwhile matters nothing.
+
+A snapshot's columns are `_id` (the final text of the id in keys), `_hash` (128 bits over the row), `_part` (the
+partition) and then `c0`, `c1`, …: the view's columns by position, for the customer's names may collide with ours or
+differ only by case. It is laid out by partition, so that reading it partition by partition scans it about once.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from activation.engine import snapshot_sql as sql
+from projects.warehouses.port import Column, Dialect, Relation, Value, Warehouse, WarehouseError, own_table
+
+MAX_PARTITIONS = 4096
+PARTITION_ROWS = 250_000
+MAX_NAME_BYTES = 55
+
+_NAME = re.compile(r"activation_[0-9a-f]{8}_s[0-9]+_r[0-9]+_a[0-9]+_[a-z]+")
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """What to copy. `columns` are all of the view's, in order; `id_column` is the name of one of them.
+
+    `normalisation` are steps of `port.Dialect.normalise`, applied to the id in their order. `ignored_columns` do not
+    count when rows are compared.
+    """
+
+    relation: Relation
+    columns: tuple[Column, ...]
+    id_column: str
+    partition_rows: int = PARTITION_ROWS
+    normalisation: tuple[str, ...] = ()
+    ignored_columns: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.id_column not in (column.name for column in self.columns):
+            raise ValueError("the id column is none of the view's columns")
+
+
+@dataclass(frozen=True)
+class SnapshotReport:
+    """What a snapshot holds and what was left out.
+
+    `rows` are in the snapshot (carried over ones included), `rows_in_view` were in the view; `null_ids` counts rows
+    whose id is null or blank, `duplicate_ids` ids that came several times with identical rows (kept once),
+    `invalid_ids` ids that came with differing rows (their base row is kept, where there is one).
+    """
+
+    rows: int
+    rows_in_view: int
+    null_ids: int
+    duplicate_ids: int
+    invalid_ids: int
+    partitions: int
+
+
+@dataclass(frozen=True)
+class PartitionSize:
+    """The rows of one partition, numbered from 0."""
+
+    number: int
+    upserts: int
+    deletes: int
+
+
+def table_name(installation: str, source: int, run: int, attempt: int, kind: str) -> str:
+    """Return the name of a table of ours: `activation_<8hex>_s<source>_r<run>_a<attempt>_<kind>`, at most 55 bytes.
+
+    Raises:
+        ValueError: the parts do not make such a name.
+
+    """
+    name = f"activation_{installation}_s{source}_r{run}_a{attempt}_{kind}"
+    if _NAME.fullmatch(name) is None or len(name) > MAX_NAME_BYTES:
+        raise ValueError("the parts do not make the name of a table of ours")
+    return own_table(name)
+
+
+def take(
+    warehouse: Warehouse,
+    plan: SnapshotPlan,
+    *,
+    name: str,
+    base: str | None = None,
+    base_columns: Sequence[Column] | None = None,
+) -> SnapshotReport:
+    """Make the snapshot `name` of a view, laid out by partition, and return its counts.
+
+    `base` is the snapshot that the destination is known to hold: the row of an invalid id is carried over from it, by
+    name and type of columns (`base_columns`; without them the base's columns are the plan's), NULL where it had none.
+
+    Raises:
+        WarehouseError: as the warehouse says.
+
+    """
+    dialect, shape, stage = warehouse.dialect, _shape(plan), _beside(name, "stage")
+    carried = None if base is None else sql.Base(base, tuple(plan.columns if base_columns is None else base_columns))
+    with _temporary(warehouse, stage):
+        warehouse.create(stage, sql.stage(dialect, plan.relation, shape))
+        report = _count(warehouse, stage, plan.partition_rows)
+        repeated = report.duplicate_ids + report.invalid_ids > 0
+        select = sql.snapshot(
+            dialect, shape, stage, partitions=report.partitions, repeated=repeated, base=carried if repeated else None
+        )
+        uses = [stage, carried.name] if carried is not None and repeated else [stage]
+        rows = warehouse.create(name, select, order_by=dialect.quote("_part"), uses=uses)
+    return replace(report, rows=rows)
+
+
+def take_deletes(warehouse: Warehouse, *, name: str, snapshot: str, base: str, partitions: int) -> int:
+    """Make a table of the base's ids that are not in the snapshot, with their partition, and return how many.
+
+    An invalid id that has a base row is in the snapshot (carried over), so it is never taken for gone.
+    """
+    select = sql.deletes(warehouse.dialect, taken=snapshot, base=base, partitions=partitions)
+    return warehouse.create(name, select, order_by=warehouse.dialect.quote("_part"), uses=[base, snapshot])
+
+
+def partition_sizes(
+    warehouse: Warehouse, *, snapshot: str, deletes: str | None, partitions: int
+) -> list[PartitionSize]:
+    """Return the size of every partition, empty ones included, by number."""
+    upserts = _sizes(warehouse, snapshot)
+    gone = {} if deletes is None else _sizes(warehouse, deletes)
+    return [PartitionSize(number, upserts.get(number, 0), gone.get(number, 0)) for number in range(partitions)]
+
+
+def values(dialect: Dialect, columns: Sequence[Column]) -> tuple[Value, ...]:
+    """Return how a snapshot's columns are read and written, under the view's own names: what an `Encoder` takes."""
+    places = sql.positional(columns)
+    return tuple(
+        replace(dialect.value(place), column=column.name) for column, place in zip(columns, places, strict=True)
+    )
+
+
+def read_upserts(warehouse: Warehouse, plan: SnapshotPlan, *, snapshot: str, number: int) -> Iterator[pa.RecordBatch]:
+    """Yield a partition's rows in batches: `_id`, then one column per value of `values`, by position."""
+    read = values(warehouse.dialect, plan.columns)
+    expressions = {f"v{position}": value.expression for position, value in enumerate(read)}
+    return _read(warehouse, snapshot, number, expressions)
+
+
+def read_deletes(warehouse: Warehouse, name: str, number: int) -> Iterator[pa.RecordBatch]:
+    """Yield a partition's ids that are gone, in batches with the one column `_id`."""
+    return _read(warehouse, name, number, {})
+
+
+def drop(warehouse: Warehouse, name: str) -> None:
+    """Drop a table that a sync made; not being there is fine.
+
+    Raises:
+        ValueError: the name is none that `table_name` makes: the schema is shared, and we touch nothing else.
+
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("only tables that a sync made may be dropped")
+    warehouse.drop(name)
+
+
+def _shape(plan: SnapshotPlan) -> sql.Shape:
+    return sql.Shape(plan.columns, plan.id_column, plan.normalisation, plan.ignored_columns)
+
+
+def _beside(name: str, kind: str) -> str:
+    """Return the name of the same run's table of another kind."""
+    return own_table(f"{name.rpartition('_')[0]}_{kind}")
+
+
+@contextmanager
+def _temporary(warehouse: Warehouse, name: str) -> Iterator[None]:
+    """Drop a table at the end. After a failure the drop may fail too; the first error is the one to tell."""
+    try:
+        yield
+    except BaseException:
+        with suppress(WarehouseError):
+            drop(warehouse, name)
+        raise
+    drop(warehouse, name)
+
+
+def _count(warehouse: Warehouse, stage: str, partition_rows: int) -> SnapshotReport:
+    """Count a stage; `rows` are what the snapshot will hold at most."""
+    [(rows_in_view, with_id)] = warehouse.fetch(sql.stage_rows(warehouse.dialect, stage), uses=[stage])
+    [(ids, duplicates, invalid)] = warehouse.fetch(sql.stage_ids(warehouse.dialect, stage), uses=[stage])
+    return SnapshotReport(
+        rows=_whole(ids),
+        rows_in_view=_whole(rows_in_view),
+        null_ids=_whole(rows_in_view) - _whole(with_id),
+        duplicate_ids=_whole(duplicates),
+        invalid_ids=_whole(invalid),
+        partitions=min(MAX_PARTITIONS, max(1, -(-_whole(ids) // partition_rows))),
+    )
+
+
+def _sizes(warehouse: Warehouse, name: str) -> dict[int, int]:
+    rows = warehouse.fetch(sql.sizes(warehouse.dialect, name), uses=[name])
+    return {_whole(number): _whole(count) for number, count in rows}
+
+
+def _read(warehouse: Warehouse, name: str, number: int, expressions: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    return warehouse.stream(sql.partition(warehouse.dialect, name, number, expressions), uses=[name])
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a count is no whole number")
+    return value
