@@ -5,8 +5,11 @@ seconds can be set: `python -m benchmarks --rows 1000000 --pairs 5 --seconds 10`
 """
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
@@ -17,6 +20,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     options = parser.parse_args()
+
+    import django
+
+    django.setup()
 
     from benchmarks import machine, reads, sync_load
 
