@@ -42,7 +42,7 @@ def plan_of(run: SyncRun) -> snapshots.SnapshotPlan:
     source = run.source
     return snapshots.SnapshotPlan(
         relation=_relation(source),
-        columns=tuple(port.Column(column["name"], column["type"]) for column in run.columns),
+        columns=columns_of(run.columns),
         id_column=source.id_column,
         partition_rows=settings.PARTITION_ROWS,
         normalisation=tuple(source.normalisation),
@@ -89,13 +89,24 @@ def claim_of(partition: SyncPartition, *, attempt: int | None = None) -> Claim:
     )
 
 
+def columns_of(kept: list[dict[str, str]]) -> tuple[port.Column, ...]:
+    """Return columns as the engine takes them from how records keep them."""
+    return tuple(port.Column(column["name"], column["type"]) for column in kept)
+
+
+def base_of(source: Source, warehouse: port.Warehouse) -> str | None:
+    """Return the source's base snapshot if it still is in the warehouse."""
+    if source.base_snapshot and source.base_snapshot in warehouse.tables(source.base_snapshot):
+        return source.base_snapshot
+    return None
+
+
 def tidy_up(run: SyncRun) -> None:
     """Drop all tables of the run's source but the run's snapshot. Raises `WarehouseError`."""
-    code = Installation.own_code()
     with warehouse_of(run.source) as warehouse:
-        for name in warehouse.tables(snapshots.source_prefix(code, run.source_id)):
+        for name in warehouse.tables(f"activation_{Installation.own_code()}_s{run.source_id}_"):
             if name != run.snapshot:
-                snapshots.drop(warehouse, name, installation=code)
+                snapshots.drop(warehouse, name)
 
 
 def _nothing() -> None:

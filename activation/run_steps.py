@@ -28,7 +28,9 @@ from activation.models import PartitionState, RunState, Source, SyncPartition, S
 from activation.run_outcomes import fail, postpone_finish, put_back
 from activation.run_resources import (
     ViewUnusable,
+    base_of,
     claim_of,
+    columns_of,
     loader_of,
     plan,
     plan_of,
@@ -106,24 +108,18 @@ def finish(run_id: int, *, now: datetime) -> bool:
 
 def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
     source = run.source
+    name, gone = table_name(run, "snapshot"), table_name(run, "deletes")
     with warehouse_of(source, heartbeat) as warehouse:
         the_plan = plan(source, warehouse)
-        name = table_name(run, "snapshot")
-        report = snapshots.take(warehouse, the_plan, name=name, base=source.base_snapshot or None)
+        base = base_of(source, warehouse)
+        report = snapshots.take(warehouse, the_plan, name=name, base=base, base_columns=columns_of(source.columns))
         deletes = 0
-        if source.base_snapshot:
+        if base:
             deletes = snapshots.take_deletes(
-                warehouse,
-                name=table_name(run, "deletes"),
-                snapshot=name,
-                base=source.base_snapshot,
-                partitions=report.partitions,
+                warehouse, name=gone, snapshot=name, base=base, partitions=report.partitions
             )
         sizes = snapshots.partition_sizes(
-            warehouse,
-            name,
-            deletes=table_name(run, "deletes") if source.base_snapshot else None,
-            partitions=report.partitions,
+            warehouse, snapshot=name, deletes=gone if base else None, partitions=report.partitions
         )
     with loader_of(source) as loader:
         loader.begin(run.public_id, run.attempt, len(sizes))
@@ -132,7 +128,7 @@ def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
         [size.upserts + size.deletes for size in sizes],
         now=timezone.now(),
         snapshot=name,
-        base_snapshot=source.base_snapshot,
+        base_snapshot=base or "",
         columns=[{"name": column.name, "type": column.type} for column in the_plan.columns],
         rows_in_view=report.rows_in_view,
         rows_planned=report.rows,
@@ -152,7 +148,7 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
     kept_out = Suppressions(partial(suppressions.since, destination.pk), settings.SUPPRESSION_KEYS)
     the_plan = plan_of(run)
     with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
-        values = snapshots.values(warehouse.dialect, the_plan)
+        values = snapshots.values(warehouse.dialect, the_plan.columns)
         with Encoder(
             prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
         ) as encoder:
@@ -170,7 +166,9 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
                 else ()
             )
             load.run(
-                snapshots.read_upserts(warehouse, the_plan, run.snapshot, partition.number), deletes, prefix=key_prefix
+                snapshots.read_upserts(warehouse, the_plan, snapshot=run.snapshot, number=partition.number),
+                deletes,
+                prefix=key_prefix,
             )
 
 
