@@ -1,0 +1,283 @@
+"""One Redis server: dialling it, a bounded pool of connections, a circuit breaker, and errors in our own words.
+
+Built on redis-py's connection (its parser, its handshake); its clients are not used: they retry, follow redirects and
+name hosts in ways that would pass the address guard by. Nothing of redis-py's messages leaves this module, because
+they print commands with their data.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import exceptions
+from redis.connection import Connection
+
+from activation.engine.endpoint import Endpoint
+from activation.engine.errors import (
+    CertificateRefused,
+    DestinationAddressRefused,
+    DestinationError,
+    DestinationMisconfigured,
+    DestinationTimeout,
+    DestinationUnreachable,
+    Redirected,
+)
+from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import code_of, fault
+from projects.warehouses.addresses import AddressError, NameUnknown
+
+Command = Sequence[str | bytes | int]
+Reply = Any  # what RESP2 holds: bytes, int, None or a list of these
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Time limits in seconds, and how many connections one process opens to a server.
+
+    `trip_after` failures in a row open the circuit for `rest` seconds; 0 means no circuit breaker.
+    """
+
+    connect: float = 0.2
+    command: float = 0.1
+    connections: int = 32
+    trip_after: int = 0
+    rest: float = 0.5
+
+
+class _Connection(Connection):
+    """redis-py's connection over a socket that we dial: RESP2, no client-info round trips, no retries."""
+
+    def __init__(self, endpoint: Endpoint, settings: RedisSettings, limits: Limits) -> None:
+        self._endpoint = endpoint
+        super().__init__(  # type: ignore[no-untyped-call]  # redis-py's
+            host=endpoint.host,
+            port=endpoint.port,
+            db=settings.database,
+            username=settings.username or None,
+            password=settings.password or None,
+            socket_connect_timeout=limits.connect,
+            socket_timeout=limits.command,
+            protocol=2,
+            driver_info=None,
+        )
+
+    def _connect(self) -> socket.socket:
+        try:
+            sock = self._endpoint.dial(self.socket_connect_timeout or 0)
+            sock.settimeout(self.socket_timeout)
+        except ssl.SSLError as error:
+            refused = certificate_refused(error, self._endpoint.text)
+        else:
+            return sock
+        raise refused
+
+
+class Node:
+    """A server and its pool. Thread safe; a forked child starts with an empty pool."""
+
+    def __init__(self, endpoint: Endpoint, settings: RedisSettings, limits: Limits) -> None:
+        self.endpoint = endpoint
+        self._settings = settings
+        self._limits = limits
+        self._circuit = _Circuit(limits.trip_after, limits.rest)
+        self._start_empty()
+
+    def execute(self, *command: str | bytes | int) -> Reply:
+        """Run one command. Raises `DestinationError`."""
+        with self.connection() as connection:
+            connection.send(connection.pack(command))
+            return connection.read()
+
+    def pipeline(self, commands: Sequence[Command]) -> list[Reply | DestinationError]:
+        """Run commands in one round trip; an error reply stands in the place of its reply.
+
+        Raises `DestinationUnreachable` when the connection breaks, and then none of them may count as done.
+        """
+        with self.connection() as connection:
+            for command in commands:
+                connection.send(connection.pack(command))
+            return [connection.read_reply() for _ in commands]
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator["Channel"]:
+        """Lend a connection; one that broke, or was left in the middle of something, is closed.
+
+        Raises `DestinationError`.
+        """
+        self._circuit.enter(self.endpoint.text)
+        if self._pid != os.getpid():
+            self._start_empty()
+        if not self._slots.acquire(timeout=self._limits.connect):
+            raise DestinationTimeout(f"All connections to {self.endpoint.text} are busy.", code="pool_exhausted")
+        try:
+            channel = self._open()
+            try:
+                yield channel
+            except DestinationUnreachable:
+                self._circuit.failed()
+                raise
+            finally:
+                self._give_back(channel)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close the idle connections; those on loan are closed when they come back."""
+        self._closed = True
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().close()
+
+    def _start_empty(self) -> None:
+        self._pid = os.getpid()
+        self._closed = False
+        self._idle: deque[Channel] = deque()
+        self._slots = threading.BoundedSemaphore(self._limits.connections)
+
+    def _open(self) -> "Channel":
+        while True:
+            try:
+                channel = self._idle.pop()
+            except IndexError:
+                break
+            if channel.usable():
+                return channel
+            channel.close()
+        try:
+            return Channel(self.endpoint, self._settings, self._limits)
+        except DestinationUnreachable:
+            self._circuit.failed()
+            raise
+
+    def _give_back(self, channel: "Channel") -> None:
+        if channel.pending or self._closed:
+            channel.close()
+        elif channel.is_open:
+            self._circuit.succeeded()
+            self._idle.append(channel)
+
+
+class Channel:
+    """An open connection, for one thread at a time. Every error that leaves it is ours."""
+
+    def __init__(self, endpoint: Endpoint, settings: RedisSettings, limits: Limits) -> None:
+        self.endpoint = endpoint
+        self.pending = 0
+        self._connection = _Connection(endpoint, settings, limits)
+        self._translated(self._connection.connect)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._connection.is_connected)
+
+    def pack(self, command: Command) -> list[bytes]:
+        """Write a command as Redis reads it."""
+        packed: list[bytes] = self._connection.pack_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+        return packed
+
+    def send(self, packed: list[bytes]) -> None:
+        """Send a packed command; its reply is read later, in order."""
+        self.pending += 1
+        self._translated(self._connection.send_packed_command, packed, check_health=False)
+
+    def read(self) -> Reply:
+        """Read the next reply. Raises `DestinationError`."""
+        reply = self._translated(self._connection.read_response)
+        self.pending -= 1
+        return reply
+
+    def read_reply(self) -> Reply | DestinationError:
+        """Read the next reply; an error reply is returned, a broken connection raised."""
+        try:
+            return self.read()
+        except DestinationUnreachable:
+            raise
+        except DestinationError as error:
+            return error
+
+    def usable(self) -> bool:
+        """Tell whether an idle connection is still open and silent."""
+        try:
+            return self.is_open and not self._connection.can_read(0)
+        except (exceptions.RedisError, OSError):
+            return False
+
+    def close(self) -> None:
+        self._connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
+
+    def _translated(self, call: Callable[..., Reply], *arguments: object, **options: object) -> Reply:
+        """Call, and raise our own errors outside the handler, so that not even their context holds the driver's."""
+        try:
+            return call(*arguments, **options)
+        except (exceptions.RedisError, AddressError, OSError) as error:
+            if isinstance(error, exceptions.ResponseError) and self.pending:
+                self.pending -= 1
+            ours = _ours(error, self.endpoint.text)
+        raise ours
+
+
+def _ours(error: Exception, where: str) -> DestinationError:
+    match error:
+        case NameUnknown():
+            ours: DestinationError = DestinationUnreachable(str(error), code="name_unknown")
+        case AddressError():
+            ours = DestinationAddressRefused(str(error))
+        case exceptions.AskError():
+            ask = not isinstance(error, exceptions.MovedError)
+            ours = Redirected(error.slot_id, error.host, error.port, ask=ask)
+        case exceptions.ResponseError() | exceptions.AuthenticationError():
+            ours = fault(code_of(f"{error.status_code or ''} {error}".strip()), where)
+        case exceptions.TimeoutError() | TimeoutError():
+            ours = DestinationTimeout(f"{where} did not answer in time.")
+        case exceptions.InvalidResponse():
+            ours = DestinationMisconfigured(f"{where} does not answer as a Redis does.", code="not_redis")
+        case _:
+            ours = DestinationUnreachable(f"{where} cannot be reached, or the connection broke.")
+    return ours
+
+
+def certificate_refused(error: ssl.SSLError, where: str) -> DestinationError:
+    """Say what TLS did not like; OpenSSL's own text names no data."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CertificateRefused(f"The certificate of {where} is not trusted: {error.verify_message}.")
+    return CertificateRefused(
+        f"{where} does not speak TLS as we do ({error.reason or 'no reason given'}).", code="tls_failed"
+    )
+
+
+class _Circuit:
+    """Answers at once while a server is down, and lets one call in every `rest` seconds find out."""
+
+    def __init__(self, trip_after: int, rest: float) -> None:
+        self._trip_after, self._rest = trip_after, rest
+        self._failures = 0
+        self._next_try = 0.0
+        self._lock = threading.Lock()
+
+    def enter(self, where: str) -> None:
+        """Raise `DestinationUnreachable` while the circuit is open, but for the one call that tries."""
+        if not self._trip_after or self._failures < self._trip_after:
+            return
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._next_try:
+                self._next_try = now + self._rest
+                return
+        raise DestinationUnreachable(f"{where} was not reachable a moment ago.", code="circuit_open")
+
+    def failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            self._next_try = time.monotonic() + self._rest
+
+    def succeeded(self) -> None:
+        if self._failures:
+            with self._lock:
+                self._failures = 0

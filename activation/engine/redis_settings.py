@@ -1,0 +1,126 @@
+"""The settings of a Redis destination, read from what a form or a record holds (`contract.md` §3)."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from projects.warehouses.addresses import HostInvalid, split_host_port
+
+LONGEST_ADDRESS = 2_000
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+
+
+class SettingsInvalid(ValueError):
+    """Settings that cannot be used. `errors` maps a setting's key to what is wrong with it."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = dict(errors)
+
+
+@dataclass(frozen=True)
+class RedisSettings:
+    """How a destination is reached. Secrets are kept out of the repr."""
+
+    addresses: tuple[tuple[str, int], ...]
+    username: str = ""
+    password: str = field(default="", repr=False)
+    database: int = 0
+    cluster_mode: bool = False
+    secure: bool = False
+    skip_verify: bool = False
+    ca_certificate: str = field(default="", repr=False)
+    use_json_module: bool = False
+
+    @classmethod
+    def from_plain(cls, settings: Mapping[str, object], credentials: Mapping[str, object]) -> "RedisSettings":
+        """Read settings by their names in the hosted product, such as `address` and `clusterMode`.
+
+        Secrets are taken from `credentials` only. An absent `clusterMode` is off: what imports a hosted
+        configuration, where absent means on, says so. Raises `SettingsInvalid` with every problem by key.
+        """
+        errors: dict[str, str] = {}
+        cluster, secure, skip, json_module = (
+            _flag(settings, key, errors) for key in ("clusterMode", "secure", "skipVerify", "useJSONModule")
+        )
+        addresses = _addresses(settings.get("address"), errors, cluster=cluster)
+        database = _database(settings.get("database"), errors, cluster=cluster)
+        username = _text(credentials.get("username") or settings.get("username"), "username", errors)
+        password = _text(credentials.get("password"), "password", errors)
+        certificate = _text(credentials.get("caCertificate") or settings.get("caCertificate"), "caCertificate", errors)
+        if username and not password:
+            errors.setdefault("password", "An ACL user needs a password.")
+        if secure and certificate.strip():
+            _check_pem(certificate, errors)
+        if errors:
+            raise SettingsInvalid(errors)
+        return cls(
+            addresses=addresses,
+            username=username,
+            password=password,
+            database=database,
+            cluster_mode=cluster,
+            secure=secure,
+            skip_verify=secure and skip,
+            ca_certificate=certificate if secure else "",
+            use_json_module=json_module,
+        )
+
+    @property
+    def address(self) -> str:
+        """The address as a person wrote it: `host:port`, comma-separated in cluster mode."""
+        return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
+
+
+def _addresses(value: object, errors: dict[str, str], *, cluster: bool) -> tuple[tuple[str, int], ...]:
+    text = _text(value, "address", errors).strip()
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        errors.setdefault("address", "Enter the address as host:port, e.g. localhost:6379.")
+    elif len(text) > LONGEST_ADDRESS:
+        errors["address"] = f"The address is longer than {LONGEST_ADDRESS:,} characters."
+    elif len(parts) > 1 and not cluster:
+        errors["address"] = "Several addresses are for Cluster Mode. Turn it on, or enter one address."
+    else:
+        try:
+            return tuple(dict.fromkeys(split_host_port(part) for part in parts))
+        except HostInvalid as invalid:
+            errors["address"] = str(invalid)
+    return ()
+
+
+def _database(value: object, errors: dict[str, str], *, cluster: bool) -> int:
+    text = str(value if value is not None else "").strip() or "0"
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 6):  # noqa: PLR2004 - digits
+        errors["database"] = "The database is a whole number from 0."
+        return 0
+    if cluster and int(text):
+        errors["database"] = "A cluster has database 0 only. Enter 0, or turn Cluster Mode off."
+    return int(text)
+
+
+def _flag(settings: Mapping[str, object], key: str, errors: dict[str, str]) -> bool:
+    value = settings.get(key)
+    text = str(value if value is not None else "").strip().lower()
+    if text not in _TRUE | _FALSE:
+        errors[key] = f"{key} is either on or off."
+    return text in _TRUE
+
+
+def _text(value: object, key: str, errors: dict[str, str]) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "\x00" in value:
+        errors[key] = f"{key} must be a text."
+        return ""
+    return value
+
+
+def _check_pem(text: str, errors: dict[str, str]) -> None:
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        errors["caCertificate"] = (
+            "The CA certificate is not readable. Paste PEM text, from -----BEGIN CERTIFICATE----- "
+            "to -----END CERTIFICATE-----."
+        )

@@ -1,0 +1,37 @@
+"""Redis Cluster's hash slots (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
+
+import binascii
+from functools import cache
+
+SLOTS = 16_384
+TAGS = 256
+
+
+def slot_of(key: str | bytes) -> int:
+    """Return the slot of a key: CRC16 (XMODEM) of it, or of its first non-empty {hash tag}."""
+    data = key.encode() if isinstance(key, str) else key
+    start = data.find(b"{")
+    if start >= 0:
+        end = data.find(b"}", start + 1)
+        if end > start + 1:
+            data = data[start + 1 : end]
+    return binascii.crc_hqx(data, 0) % SLOTS
+
+
+@cache
+def spaced_tags() -> tuple[str, ...]:
+    """Return 256 short texts, the first of which falls in slot 0, the next in slot 64, and so on.
+
+    Whatever slots a primary owns, a tag among these falls in one of them unless it owns fewer than 64 in a row. The
+    texts are part of key names: the same in every release.
+    """
+    spacing = SLOTS // TAGS
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < TAGS:
+        text = format(number, "x")
+        slot = slot_of(text)
+        if slot % spacing == 0:
+            found.setdefault(slot, text)
+        number += 1
+    return tuple(found[slot] for slot in sorted(found))

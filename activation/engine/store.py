@@ -1,0 +1,77 @@
+"""Profiles read from and deleted in a destination: the only readers of Redis, right for one server and for clusters."""
+
+from collections.abc import Sequence
+
+from activation.engine.connection import connect
+from activation.engine.errors import DestinationError
+from activation.engine.node import Limits, Reply
+from activation.engine.redis_settings import RedisSettings
+
+Fields = dict[str, bytes]
+
+
+class Store:
+    """A destination's profiles. Thread safe and pooled; kept for as long as the settings are the same.
+
+    Nothing is retried. While a server is down its circuit breaker answers at once, and one call in every half
+    second finds out whether it is back.
+    """
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        *,
+        allow_private: bool,
+        forbidden: Sequence[tuple[str, int]] = (),
+        connect_timeout: float = 0.2,
+        command_timeout: float = 0.1,
+        max_connections: int = 32,
+    ) -> None:
+        """Times in seconds; `forbidden` holds (IP, port) of our own servers. Dials nothing yet."""
+        limits = Limits(connect_timeout, command_timeout, max_connections, trip_after=5)
+        self._deployment = connect(settings, allow_private=allow_private, forbidden=forbidden, limits=limits)
+
+    def read(self, key: str, views: Sequence[str] | None = None) -> Fields:
+        """Return a profile's fields, feature view → JSON text, in Redis's order; empty when there is none.
+
+        With `views` only those, in that order, without the ones that are missing. Raises `DestinationError`.
+        """
+        if views is None:
+            return _pairs(self._deployment.execute(key, "HGETALL", key))
+        if not views:
+            return {}
+        return _named(views, self._deployment.execute(key, "HMGET", key, *views))
+
+    def read_many(self, keys: Sequence[str]) -> list[Fields]:
+        """Return the fields of several profiles, in the order of `keys`. Raises `DestinationError`."""
+        replies = self._deployment.execute_many([(key, ("HGETALL", key)) for key in keys])
+        return [_pairs(reply) for reply in _sound(replies)]
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Remove profiles whole and return how many existed. Raises `DestinationError`, after trying every key."""
+        replies = self._deployment.execute_many([(key, ("UNLINK", key)) for key in dict.fromkeys(keys)])
+        return sum(_sound(replies))
+
+    def ping(self) -> None:
+        """Ask every primary whether it answers. Raises `DestinationError`."""
+        for node in self._deployment.primaries():
+            node.execute("PING")
+
+    def close(self) -> None:
+        """Close the connections; calls under way end first. Closing twice is fine."""
+        self._deployment.close()
+
+
+def _pairs(reply: Reply) -> Fields:
+    return {name.decode(errors="replace"): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _named(views: Sequence[str], values: Reply) -> Fields:
+    return {view: value for view, value in zip(views, values, strict=True) if value is not None}
+
+
+def _sound(replies: Sequence[Reply | DestinationError]) -> Sequence[Reply]:
+    for reply in replies:
+        if isinstance(reply, DestinationError):
+            raise reply
+    return replies
