@@ -11,8 +11,9 @@ from django.db import connection
 from config.embedded import EmbeddedServer
 from tests import environment
 from tests.cast import admin, editor, organisation, outsider, stranger, viewer
+from tests.postgres import postgres, postgres_database
 
-__all__ = ["admin", "editor", "organisation", "outsider", "stranger", "viewer"]
+__all__ = ["admin", "editor", "organisation", "outsider", "postgres", "postgres_database", "stranger", "viewer"]
 
 
 @pytest.hookimpl(wrapper=True)

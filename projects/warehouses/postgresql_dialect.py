@@ -1,0 +1,119 @@
+"""The SQL of PostgreSQL: identifiers, ids as text, the row hash, and how every column type is read for encoding.
+
+Every value is cast here, in SQL, because the driver hands out some types as opaque bytes or numbers that mean something
+else: numeric as an opaque string, 'infinity' as the year -28134, domains and enums by their own names.
+
+A column's type is what `postgresql_catalogue` tells: `format_type` of the type below all domains, and `row <type>` for
+a composite type.
+"""
+
+import re
+
+from projects.warehouses.port import Column, Kind, Relation, Value, own_table
+
+SCHEMA = "_rudderstack"
+COMPOSITE = "row "
+
+_MODIFIER = re.compile(r"\([0-9, ]*\)")
+_BLANKS = r"E' \t\n\r\f\013'"
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+_BASE64 = r"translate(encode({x}, 'base64'), E'\n', '')"
+_UNREAL = '"(NaN|-?Infinity)"'
+
+_Read = tuple[str, Kind]
+_TIMESTAMP: _Read = ("CASE WHEN isfinite({x}) THEN {x}::timestamp END", Kind.TIMESTAMP)
+_ZONED: _Read = ("CASE WHEN isfinite({x}) THEN {x}::timestamptz END", Kind.TIMESTAMP)
+_SCALARS: dict[str, _Read] = {
+    "boolean": ("{x}::bool", Kind.BOOLEAN),
+    "smallint": ("{x}::int2", Kind.INTEGER),
+    "integer": ("{x}::int4", Kind.INTEGER),
+    "bigint": ("{x}::int8", Kind.INTEGER),
+    "oid": ("{x}::int8", Kind.INTEGER),
+    "real": ("{x}::float4", Kind.FLOAT),
+    "double precision": ("{x}::float8", Kind.FLOAT),
+    "numeric": ("nullif(nullif(nullif({x}::text, 'NaN'), 'Infinity'), '-Infinity')", Kind.NUMBER),
+    "timestamp without time zone": _TIMESTAMP,
+    "timestamp with time zone": _ZONED,
+    "date": ("CASE WHEN isfinite({x}) THEN {x}::date END", Kind.DATE),
+    "bytea": ("{x}::bytea", Kind.BINARY),
+    "json": ("{x}::text", Kind.JSON),
+    "jsonb": ("{x}::text", Kind.JSON),
+}
+_FINITE_NUMBERS = f"regexp_replace(to_json({{x}})::text, '{_UNREAL}', 'null', 'g')"
+_FINITE_TIMES = "regexp_replace(to_json({x})::text, '\"-?infinity\"', 'null', 'g')"
+_TIMES_WITH_Z = f"regexp_replace({_FINITE_TIMES}, '([0-9])(\\+00:00)?\"', '\\1Z\"', 'g')"
+_BINARIES = (
+    "CASE WHEN {x} IS NULL THEN NULL WHEN array_ndims({x}) > 1 THEN to_json({x})::text ELSE to_json(ARRAY("
+    f"SELECT {_BASE64.format(x='u.e')} FROM unnest({{x}}) WITH ORDINALITY AS u(e, n) ORDER BY u.n))::text END"
+)
+_ARRAYS: dict[str, str] = {
+    "real": _FINITE_NUMBERS,
+    "double precision": _FINITE_NUMBERS,
+    "numeric": _FINITE_NUMBERS,
+    "timestamp without time zone": _TIMES_WITH_Z,
+    "timestamp with time zone": _TIMES_WITH_Z,
+    "date": _FINITE_TIMES,
+    "bytea": _BINARIES,
+}
+
+
+class PostgreSQLDialect:
+    """Builds PostgreSQL's expressions from catalogue names and fixed text (`port.Dialect`)."""
+
+    def quote(self, name: str) -> str:
+        """Quote an identifier."""
+        return quote(name)
+
+    def relation(self, relation: Relation) -> str:
+        """Reference a view or table of the customer's."""
+        return f"{quote(relation.schema)}.{quote(relation.name)}"
+
+    def snapshot(self, name: str) -> str:
+        """Reference a table of ours."""
+        return f"{quote(SCHEMA)}.{quote(own_table(name))}"
+
+    def id_text(self, column: Column) -> str:
+        """Cast to text, compared bytewise from there on: grouping, joining and sorting ask no locale."""
+        return f'({quote(column.name)}::text COLLATE "C")'
+
+    def normalise(self, expression: str, step: str) -> str:
+        """Trim or lower-case an id's text, ASCII only."""
+        if step == "trim":
+            return f"btrim({expression}, {_BLANKS})"
+        if step == "lower":
+            return f"translate({expression}, '{_UPPER}', '{_LOWER}')"
+        raise ValueError(f"an id cannot be normalised by {step!r}")
+
+    def value(self, column: Column) -> Value:
+        """Say how a column is read: its own kind, arrays and composites as JSON, anything else as its own text."""
+        expression, kind = _read(_MODIFIER.sub("", column.type))
+        return Value(column.name, expression.replace("{x}", quote(column.name)), kind)
+
+    def injective_text(self, column: Column) -> str:
+        """Write length, colon and text, or a dash for NULL."""
+        text = f"{quote(column.name)}::text"
+        return f"coalesce(octet_length({text}) || ':' || {text}, '-')"
+
+    def hash128(self, expression: str) -> str:
+        """Take the first half of SHA-256; MD5 is refused by servers in FIPS mode."""
+        return f"left(encode(sha256(convert_to({expression}, 'UTF8')), 'hex'), 32)"
+
+    def bucket(self, expression: str, buckets: int) -> str:
+        """Spread by PostgreSQL's own 64-bit hash."""
+        return f"((hashtextextended({expression}, 0) & 9223372036854775807) % {buckets:d})"
+
+
+def quote(name: str) -> str:
+    """Quote an identifier."""
+    if "\0" in name or not name:
+        raise ValueError("not the name of anything in PostgreSQL")
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _read(type_name: str) -> _Read:
+    if type_name.endswith("[]"):
+        return _ARRAYS.get(type_name[:-2], "to_json({x})::text"), Kind.JSON
+    if type_name.startswith(COMPOSITE) or type_name.rpartition(".")[2] == "hstore":
+        return "to_json({x})::text", Kind.JSON
+    return _SCALARS.get(type_name, ("{x}::text", Kind.TEXT))
