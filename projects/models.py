@@ -52,6 +52,7 @@ class WarehouseCheck(models.Model):
     """One check of a warehouse, or of a project's views in it, in named steps.
 
     `steps` is a list of `{"name", "state": passed|failed|not_reached, "message", "cure"}` in the order of the check.
+    `attempt` names the present claim: a worker whose attempt is no longer this one writes nothing.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -61,6 +62,7 @@ class WarehouseCheck(models.Model):
     steps = models.JSONField(default=list)
     requested_by = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
+    attempt = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -74,8 +76,10 @@ class WarehouseCheck(models.Model):
 class Project(models.Model):
     """A Profiles project: its `pb_project.yaml`, and where in the warehouse its views are.
 
-    `specification` holds `projects.specification.ProjectSpecification` as plain values. `placements` maps a feature
-    view's name to `{"relation", "id_column"}` where they were looked up or a person chose them.
+    `specification` holds `projects.specification.ProjectSpecification` as plain values; its revision grows when the
+    text, the warehouse or the output schema changes. `placements` maps a feature view's name to `{"schema",
+    "relation", "id_column", "chosen": [...]}`, names as the catalogue tells them (`projects.placements`); `catalogue`
+    keeps what a person can choose from: `{"relations": [...], "columns": {view: [...]}}`.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -88,6 +92,8 @@ class Project(models.Model):
     specification = models.JSONField(default=dict)
     specification_revision = models.PositiveIntegerField(default=1)
     placements = models.JSONField(default=dict)
+    placements_changed_at = models.DateTimeField(null=True)
+    catalogue = models.JSONField(default=dict)
     runs_looked_for_at = models.DateTimeField(null=True)
     runs_problem = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -135,7 +141,8 @@ class RunOrigin(models.TextChoices):
 class ProfilesRun(models.Model):
     """One run of the Profiles project, as far as we know of it.
 
-    Found in the registry it has a `seq_no`; reported, it has a `reference` that makes reporting idempotent.
+    Found in the registry it has a `seq_no`, the `models_seen` complete so far and the time their number last grew;
+    reported, it has a `reference` that makes reporting idempotent.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -144,6 +151,8 @@ class ProfilesRun(models.Model):
     origin = models.CharField(max_length=10, choices=RunOrigin)
     seq_no = models.BigIntegerField(null=True)
     reference = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL keeps the unique pair open
+    models_seen = models.JSONField(default=list)
+    models_grew_at = models.DateTimeField(null=True)
     reported_by = models.CharField(max_length=254, blank=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

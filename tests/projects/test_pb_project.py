@@ -279,10 +279,10 @@ def test_any_damage_to_a_good_file_gives_a_specification_or_problems(data: st.Da
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_value_in_place_of_another_gives_a_specification_or_problems(data: st.DataObject) -> None:
-    whole = yaml_document.Document(FILE).value
-    assert isinstance(whole, dict)
+    whole: Any = yaml_document.Document(FILE).value
     part: Any = whole
-    path = data.draw(st.sampled_from([["entities"], ["entities", 0, "feature_views"], ["id_types", 0], ["name"]]))
+    paths: list[list[str | int]] = [["entities"], ["entities", 0, "feature_views"], ["id_types", 0], ["name"]]
+    path = data.draw(st.sampled_from(paths))
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = data.draw(_values)

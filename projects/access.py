@@ -1,0 +1,60 @@
+"""The only way to a project or a warehouse for a person or a token.
+
+What belongs to another organisation looks exactly like what does not exist (404); what the role does not allow is
+refused (`PermissionRefused`).
+"""
+
+from django.db.models import QuerySet
+from django.http import Http404
+
+from accounts.actors import Actor
+from accounts.roles import Permission
+from projects.models import FormerSlug, Project, Warehouse
+
+
+def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIEW) -> Project:
+    """Return the actor's organisation's project of that slug. Raises `Http404`, `PermissionRefused`."""
+    return _allowed(_projects(actor).filter(slug=slug).first(), actor, permission)
+
+
+def project_by_public_id(actor: Actor, public_id: str, permission: Permission = Permission.VIEW) -> Project:
+    """Return the actor's organisation's project of that id. Raises `Http404`, `PermissionRefused`."""
+    return _allowed(_projects(actor).filter(public_id=public_id).first(), actor, permission)
+
+
+def warehouse_for(actor: Actor, public_id: str, permission: Permission = Permission.VIEW) -> Warehouse:
+    """Return the actor's organisation's warehouse of that id. Raises `Http404`, `PermissionRefused`."""
+    found = Warehouse.objects.filter(organisation=actor.organisation, public_id=public_id).first()
+    if found is None:
+        raise Http404
+    actor.require(permission)
+    return found
+
+
+def moved_to(actor: Actor, slug: str) -> str | None:
+    """Return the present slug of a project that was called `slug` before it was renamed."""
+    former = FormerSlug.objects.filter(organisation=actor.organisation, slug=slug).select_related("project").first()
+    return former.project.slug if former else None
+
+
+def projects_of(actor: Actor) -> list[Project]:
+    """List the actor's organisation's projects by name."""
+    actor.require(Permission.VIEW)
+    return list(_projects(actor).order_by("name"))
+
+
+def warehouses_of(actor: Actor) -> list[Warehouse]:
+    """List the actor's organisation's warehouses by name."""
+    actor.require(Permission.VIEW)
+    return list(Warehouse.objects.filter(organisation=actor.organisation).order_by("name"))
+
+
+def _projects(actor: Actor) -> QuerySet[Project]:
+    return Project.objects.filter(organisation=actor.organisation).select_related("warehouse", "organisation")
+
+
+def _allowed(found: Project | None, actor: Actor, permission: Permission) -> Project:
+    if found is None:
+        raise Http404
+    actor.require(permission)
+    return found

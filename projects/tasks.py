@@ -1,0 +1,28 @@
+"""Wake-ups for the worker: each does one domain call. A lost or doubled one is harmless."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from projects import checks, runs
+
+
+@shared_task(name="projects.check_warehouse")
+def check_warehouse(*, check: int, **_: object) -> None:
+    """Run one check of a warehouse."""
+    checks.run_check(check, now=timezone.now())
+
+
+@shared_task(name="projects.look_for_runs")
+def look_for_runs(**_: object) -> None:
+    """Send out a look at every project's registry that is due, and the checks that nobody runs."""
+    now = timezone.now()
+    for project in runs.due(now=now):
+        look_at_registry.apply_async(kwargs={"project": project}, expires=60)
+    for check in checks.waiting(now=now):
+        check_warehouse.apply_async(kwargs={"check": check}, expires=60)
+
+
+@shared_task(name="projects.look_at_registry")
+def look_at_registry(*, project: int, **_: object) -> None:
+    """Look at one project's registry."""
+    runs.look(project, now=timezone.now())
