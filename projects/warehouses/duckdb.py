@@ -1,0 +1,280 @@
+"""The DuckDB adapter: a customer's file, opened read-only in a child process, and snapshot files of ours.
+
+A DuckDB file runs whatever its views say, so only `duckdb_child.py` ever opens one, behind walls; only files of one
+folder are admitted. Writers lock a file against everybody else, so the customer's is opened for one statement at a
+time and only where the statement names it, and every snapshot is a file of its own: written under a temporary name,
+renamed when whole, read-only ever after. Workers that share snapshots share the folder.
+"""
+
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from projects.warehouses.duckdb_dialect import DuckDBDialect
+from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer, Children
+from projects.warehouses.port import (
+    CheckStep,
+    Column,
+    Relation,
+    RelationMissing,
+    WarehouseError,
+    WarehouseUnreachable,
+    own_table,
+)
+
+FETCH_BATCH = 10_000
+LEFT_OVER_AFTER = 7 * 24 * 3600  # seconds; no statement runs that long
+RESERVED_CATALOGS = frozenset({"memory", "system", "temp", "main", "_made"})
+
+SCHEMAS = (
+    "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND (NOT internal OR schema_name = 'main')"
+    " ORDER BY schema_name"
+)
+RELATIONS = (
+    "SELECT view_name AS name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND NOT internal"
+    " UNION ALL"
+    " SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND NOT internal"
+    " ORDER BY name"
+)
+
+
+class FileRefused(WarehouseError):
+    """The file is not one that may be opened: it lies outside the folder for DuckDB files, or is no plain file."""
+
+    code = "file_refused"
+
+
+def admitted(file: Path, folder: Path) -> Path:
+    """Return the real path of a DuckDB file in `folder` (`DUCKDB_DIR`); a relative one is relative to it.
+
+    Raises:
+        FileRefused: it, what it links to, or its write-ahead log lies elsewhere, or it is no plain file.
+
+    """
+    try:
+        root = folder.resolve()
+        path = (root / file).resolve()
+        log = path.with_name(f"{path.name}.wal")
+        inside = path.is_relative_to(root) and path != root and log.resolve().parent == path.parent
+        plain = not path.exists() or path.is_file()
+    except (OSError, RuntimeError, ValueError):
+        inside = plain = False
+    if not inside:
+        raise FileRefused("This file is outside the folder for DuckDB files (the setting DUCKDB_DIR).")
+    if not plain:
+        raise FileRefused("This is not a file.")
+    return path
+
+
+class DuckDBWarehouse:
+    """One DuckDB file of a customer's. See `projects.warehouses.port.Warehouse`."""
+
+    def __init__(
+        self, file: Path, *, folder: Path, snapshot_dir: Path, memory_limit: str = "1GB", threads: int = 2
+    ) -> None:
+        """Prepare to open `file`; nothing is read before the first statement.
+
+        `folder` is the only one whose files are admitted, `snapshot_dir` takes our tables, `memory_limit` and
+        `threads` hold for each statement.
+        """
+        self._file = file
+        self._folder = folder
+        self._snapshots = snapshot_dir
+        self._limits = {"memory_limit": memory_limit, "threads": threads}
+        self._children = Children(snapshot_dir)
+        self.dialect = DuckDBDialect(_catalog(file))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, relations: Sequence[Relation] = ()) -> Iterator[CheckStep]:
+        """Check: connection → schemas → a file written, read and removed in the snapshot folder → each view read.
+
+        A view that cannot be read does not keep the others from being tried.
+        """
+        first: list[tuple[str, str, Callable[[], str]]] = [
+            (
+                "Connection",
+                "Put the file into the folder for DuckDB files, and end what writes to it.",
+                self._check_file,
+            ),
+            ("Schemas", "Check that the file holds what your Profiles project built.", self._check_schemas),
+            ("Snapshot folder", "Let this program write to the snapshot folder (SNAPSHOT_DIR).", self._check_folder),
+        ]
+        reached = True
+        for name, cure, action in first:
+            step = _tried(name, cure, action) if reached else CheckStep(name, "not_reached")
+            reached = step.state == "passed"
+            yield step
+        for relation in relations:
+            name, action = f"View {relation.schema}.{relation.name}", partial(self._check_view, relation)
+            cure = "Run your Profiles project, and check that the view reads tables of its own file only."
+            yield _tried(name, cure, action) if reached else CheckStep(name, "not_reached")
+
+    def schemas(self) -> list[str]:
+        """List the file's schemas."""
+        return [str(row[0]) for row in self._rows(SCHEMAS, [self.dialect.catalog])]
+
+    def relations(self, schema: str) -> list[str]:
+        """List the views and tables of a schema, whose name is taken in any case. Raises `RelationMissing`."""
+        names = {name.lower(): name for name in self.schemas()}
+        if schema.lower() not in names:
+            raise RelationMissing(f"The file has no schema {schema}.")
+        place = [self.dialect.catalog, names[schema.lower()]]
+        return [str(row[0]) for row in self._rows(RELATIONS, place * 2)]
+
+    def describe(self, relation: Relation) -> list[Column]:
+        """List a view's columns in order. Raises `RelationMissing`, and `QueryFailed` for a view that does not work."""
+        known = {name.lower() for name in self.relations(relation.schema)}
+        if relation.name.lower() not in known:
+            raise RelationMissing(f"The file has no view {relation.schema}.{relation.name}.")
+        query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {self.dialect.relation(relation)})"
+        return [Column(str(name), str(type_)) for name, type_ in self._rows(query)]
+
+    def fetch(
+        self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()
+    ) -> list[tuple[object, ...]]:
+        """Run a query with a small result; parameters are texts, numbers, booleans or None."""
+        return self._rows(sql, parameters, uses=uses, customer=self._names_customer(sql))
+
+    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
+        """Make a snapshot file from a SELECT and return its row count. It appears whole or not at all."""
+        target = self._path(name)
+        self._snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sweep()
+        unfinished = target.with_name(f"{target.name}.tmp-{secrets.token_hex(6)}")
+        sql = f"SELECT * FROM ({select}) ORDER BY {order_by}" if order_by else select
+        try:
+            with self._ask(sql, (), uses=uses, customer=self._names_customer(sql), output=unfinished) as answer:
+                rows = answer.finish()
+            unfinished.chmod(0o400)
+            unfinished.replace(target)
+        except OSError as error:
+            raise WarehouseUnreachable(
+                "The snapshot folder cannot be written to.", detail=type(error).__name__
+            ) from None
+        finally:
+            for left_over in self._snapshots.glob(f"{unfinished.name}*"):
+                left_over.unlink(missing_ok=True)
+        return rows
+
+    def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its rows in Arrow batches; the child waits while nobody reads."""
+        customer = self._names_customer(sql)
+        with self._ask(sql, (), uses=uses, customer=customer, batch_rows=batch_rows) as answer:
+            yield from _batches(answer)
+
+    def tables(self, prefix: str) -> list[str]:
+        """List our snapshots whose names begin with `prefix`."""
+        names = (file.name.removesuffix(".duckdb") for file in self._snapshots.glob("*.duckdb"))
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def drop(self, name: str) -> None:
+        """Remove a snapshot; statements that read it at the moment go on undisturbed."""
+        self._path(name).unlink(missing_ok=True)
+
+    def cancel(self) -> None:
+        """Stop the statements that run now, by ending their processes. May be called from another thread."""
+        self._children.cancel()
+
+    def close(self) -> None:
+        """End the child processes; closing twice is fine."""
+        self._children.close()
+
+    def _rows(
+        self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = (), customer: bool = True
+    ) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        with self._ask(sql, parameters, uses=uses, customer=customer) as answer:
+            for batch in _batches(answer):
+                rows.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        return rows
+
+    @contextlib.contextmanager
+    def _ask(
+        self,
+        sql: str,
+        parameters: Sequence[object],
+        *,
+        uses: Sequence[str],
+        customer: bool,
+        output: Path | None = None,
+        batch_rows: int = FETCH_BATCH,
+    ) -> Iterator[Answer]:
+        request = {
+            "customer": [str(admitted(self._file, self._folder)), self.dialect.catalog] if customer else None,
+            "snapshots": [[str(self._path(name)), name] for name in dict.fromkeys(uses)],
+            "output": str(output) if output else None,
+            "sql": sql,
+            "parameters": list(parameters),
+            "batch_rows": batch_rows,
+            **self._limits,
+        }
+        with self._children.ask(request) as answer:
+            yield answer
+
+    def _names_customer(self, sql: str) -> bool:
+        """Whether a statement reads the customer's file, which is locked for writers meanwhile."""
+        return f"{self.dialect.quote(self.dialect.catalog)}." in sql
+
+    def _path(self, name: str) -> Path:
+        return self._snapshots / f"{own_table(name)}.duckdb"
+
+    def _sweep(self) -> None:
+        """Remove what crashed processes left behind."""
+        before = time.time() - LEFT_OVER_AFTER
+        for left_over in (*self._snapshots.glob("*.duckdb.tmp-*"), *self._snapshots.glob(f"{SPILL_PREFIX}*")):
+            with contextlib.suppress(OSError):
+                if left_over.stat().st_mtime < before:
+                    shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+
+    def _check_file(self) -> str:
+        self._rows("SELECT 1")
+        return "The file opens as a DuckDB database."
+
+    def _check_schemas(self) -> str:
+        return f"Found {', '.join(self.schemas())}."
+
+    def _check_folder(self) -> str:
+        name = f"activation_00000000_check_{secrets.token_hex(6)}"
+        try:
+            self.create(name, "SELECT 1 AS n")
+            self._rows(f"SELECT n FROM {self.dialect.snapshot(name)}", uses=[name], customer=False)
+        finally:
+            self.drop(name)
+        return "A file was written, read and removed."
+
+    def _check_view(self, relation: Relation) -> str:
+        columns = self.describe(relation)
+        self._rows(f"SELECT * FROM {self.dialect.relation(relation)} LIMIT 1")
+        return f"Readable, {len(columns)} columns."
+
+
+def _catalog(file: Path) -> str:
+    """The name to attach the file under: DuckDB's own, the file's stem, because its views may say it."""
+    name = file.stem
+    ours = name.lower() in RESERVED_CATALOGS or name.lower().startswith("activation_")
+    return "customer" if ours or not name else name
+
+
+def _batches(answer: Answer) -> Iterator[pa.RecordBatch]:
+    with pa.ipc.open_stream(answer.buffered()) as reader:
+        yield from reader
+    answer.finish()
+
+
+def _tried(name: str, cure: str, action: Callable[[], str]) -> CheckStep:
+    try:
+        return CheckStep(name, "passed", action())
+    except WarehouseError as error:
+        return CheckStep(name, "failed", str(error), cure)

@@ -1,0 +1,185 @@
+"""The process in which DuckDB works on customers' files; run as a script, never imported by the product.
+
+A DuckDB file decides itself what its views run, so everything here expects a hostile one. The process starts with an
+empty environment and imports nothing of ours. Every statement gets a database of its own: first the files it needs are
+attached (only paths that the parent chose; the customer's and our snapshots read-only), then the walls go up: no other
+file, no extension, no setting can be reached any more, and they cannot be taken down again. Only after that the
+customer's views are looked at. DuckDB's messages quote rows and paths, so a fault leaves as one of our own words.
+
+Standard input: one JSON request a line; the process ends when it closes, so it cannot outlive its parent.
+
+    {"customer": [path, catalog] | null, "snapshots": [[path, catalog], …], "output": path | null, "spill": folder,
+     "memory_limit": "1GB", "threads": 2, "sql": "…", "parameters": [], "batch_rows": 10000}
+
+Standard output: frames of one byte (A: a piece of an Arrow IPC stream, R: result, E: error; R and E end the answer), a
+length in four bytes and that many bytes. R and E hold JSON: `{"rows": n}` and `{"code", "detail"}`. With `output` the
+SELECT becomes the table `data` of a new file; otherwise its rows are streamed.
+"""
+
+import io
+import json
+import os
+import queue
+import resource
+import struct
+import sys
+import threading
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+OUTPUT = "_made"
+HEADER = struct.Struct(">cI")
+LARGEST_FRAME = 1 << 24
+# Python variables of this process are no tables, and nothing is fetched or loaded.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+WALLS = ("SET enable_external_access = false", "SET lock_configuration = true")
+
+
+class Frames(io.RawIOBase):
+    """Standard output in frames; as a file it takes the pieces of an Arrow stream."""
+
+    def __init__(self) -> None:
+        self._output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 20)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        view = memoryview(piece).cast("B")
+        for start in range(0, len(view), LARGEST_FRAME):
+            self._frame(b"A", view[start : start + LARGEST_FRAME])
+        return len(view)
+
+    def flush(self) -> None:
+        self._output.flush()
+
+    def end(self, kind: bytes, content: dict[str, object]) -> None:
+        """Send the last frame of an answer."""
+        self._frame(kind, memoryview(json.dumps(content).encode()))
+        self.flush()
+
+    def _frame(self, kind: bytes, content: memoryview) -> None:
+        self._output.write(HEADER.pack(kind, len(content)))
+        self._output.write(content)
+
+
+class Fault(Exception):
+    """What went wrong in one of our own words, which the parent knows, and DuckDB's class of error."""
+
+    def __init__(self, code: str, error: BaseException) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = type(error).__name__
+
+
+def answer(request: dict[str, Any], frames: Frames) -> None:
+    """Carry one request out and send its answer, whatever happens."""
+    try:
+        with duckdb.connect(":memory:", config=CONFIG) as connection:
+            _attach(connection, request)
+            _raise_walls(connection)
+            rows = _create(connection, request) if request["output"] else _stream(connection, request, frames)
+        frames.end(b"R", {"rows": rows})
+    except Fault as fault:
+        frames.end(b"E", {"code": fault.code, "detail": fault.detail})
+    except (duckdb.Error, pa.ArrowException, MemoryError, ValueError, TypeError, RuntimeError) as error:
+        frames.end(b"E", {"code": _code(error), "detail": type(error).__name__})
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET temp_directory = {_literal(request['spill'])}")
+    connection.execute(f"SET extension_directory = {_literal(request['spill'])}")
+    connection.execute(f"SET home_directory = {_literal(request['spill'])}")
+    connection.execute(f"SET memory_limit = {_literal(request['memory_limit'])}")
+    connection.execute(f"SET threads = {int(request['threads'])}")
+    for path, catalog in request["snapshots"]:
+        _attach_file(connection, path, catalog, "READ_ONLY, ", trouble="snapshot")
+    if request["output"]:
+        _attach_file(connection, request["output"], OUTPUT, "", trouble="output")
+    if request["customer"]:
+        path, catalog = request["customer"]
+        _attach_file(connection, path, catalog, "READ_ONLY, ", trouble="file")
+
+
+def _attach_file(connection: duckdb.DuckDBPyConnection, path: str, catalog: str, mode: str, *, trouble: str) -> None:
+    """Attach one file as DuckDB and nothing else (without TYPE, the file's first bytes would choose an extension)."""
+    quoted = '"' + catalog.replace('"', '""') + '"'
+    try:
+        connection.execute(f"ATTACH {_literal(path)} AS {quoted} ({mode}TYPE duckdb)")
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
+            raise Fault("busy", error) from None
+        if isinstance(error, duckdb.IOException) and "does not exist" in str(error):
+            raise Fault(f"{trouble}_missing", error) from None
+        raise Fault(f"{trouble}_unreadable", error) from None
+
+
+def _raise_walls(connection: duckdb.DuckDBPyConnection) -> None:
+    for statement in WALLS:
+        connection.execute(statement)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> int:
+    connection.execute(f"CREATE TABLE {OUTPUT}.main.data AS {request['sql']}", request["parameters"])
+    counted = connection.execute(f"SELECT count(*) FROM {OUTPUT}.main.data").fetchone()
+    connection.execute(f"CHECKPOINT {OUTPUT}")
+    connection.execute(f"DETACH {OUTPUT}")
+    return int(counted[0]) if counted else 0
+
+
+def _stream(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], frames: Frames) -> int:
+    """Send a query's rows as they come; `sql` streams where `execute` would hold the whole result."""
+    relation = connection.sql(request["sql"], params=request["parameters"])
+    reader = relation.to_arrow_reader(request["batch_rows"])
+    rows = 0
+    with pa.ipc.new_stream(frames, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            frames.flush()
+            rows += batch.num_rows
+    return rows
+
+
+def _code(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, duckdb.PermissionException) or "disabled by configuration" in text:
+        return "outside"
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+        return "memory"
+    if isinstance(error, duckdb.IOException):
+        return "no_space" if "No space left" in text else "io"
+    return "interrupted" if isinstance(error, duckdb.InterruptException) else "failed"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _receive(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    """Hand requests over; when the parent is gone, end at once, also in the middle of a statement."""
+    for line in sys.stdin.buffer:
+        requests.put(json.loads(line))
+    os._exit(0)
+
+
+def main() -> None:
+    """Answer requests one after the other until standard input closes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    frames = Frames()
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests,), daemon=True).start()
+    while True:
+        answer(requests.get(), frames)
+
+
+if __name__ == "__main__":
+    main()

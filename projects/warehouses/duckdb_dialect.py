@@ -1,0 +1,110 @@
+"""DuckDB's SQL: names, ids, values, hashes. Builds text from catalogue names, which it quotes, and fixed parts only."""
+
+from projects.warehouses.duckdb_json import decimal_text, in_utc, json_text, strict_json
+from projects.warehouses.duckdb_types import (
+    FLOATS,
+    INTEGERS,
+    NESTED,
+    TIMESTAMPS,
+    WIDE_INTEGERS,
+    Type,
+    parse,
+)
+from projects.warehouses.port import BLANKS, Column, Kind, Relation, Value, own_table
+
+CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class DuckDBDialect:
+    """The SQL of one DuckDB file, attached under the name `catalog`. See `projects.warehouses.port.Dialect`."""
+
+    def __init__(self, catalog: str) -> None:
+        self.catalog = catalog
+
+    def quote(self, name: str) -> str:
+        """Quote an identifier."""
+        return '"' + name.replace('"', '""') + '"'
+
+    def relation(self, relation: Relation) -> str:
+        """Reference a view or table of the customer's file."""
+        return f"{self.quote(self.catalog)}.{self.quote(relation.schema)}.{self.quote(relation.name)}"
+
+    def snapshot(self, name: str) -> str:
+        """Reference a table of ours: the only table of a file of its own."""
+        return f"{self.quote(own_table(name))}.main.data"
+
+    def id_text(self, column: Column) -> str:
+        """Expression: the column as text, compared bytewise whatever collation the column has."""
+        return f'(CAST({self.quote(column.name)} AS VARCHAR) COLLATE "binary")'
+
+    def normalise(self, expression: str, step: str) -> str:
+        """Expression: the text after `trim` or `lower`, ASCII only."""
+        if step == "trim":
+            blanks = " || ".join(f"chr({ord(blank)})" for blank in BLANKS)
+            return f"trim({expression}, {blanks})"
+        if step == "lower":
+            return f"translate({expression}, '{CAPITALS}', '{CAPITALS.lower()}')"
+        raise ValueError(f"an id cannot be normalised by {step!r}")
+
+    def value(self, column: Column) -> Value:
+        """Say how the column is read for encoding."""
+        name, type_ = self.quote(column.name), _parsed(column)
+        expression, kind = _read(name, type_)
+        return Value(column.name, expression, kind)
+
+    def injective_text(self, column: Column) -> str:
+        """Expression: `n` for NULL, else the text's length in bytes, a colon and the text."""
+        name, type_ = self.quote(column.name), _parsed(column)
+        text = f'(CAST({name} AS VARCHAR) COLLATE "binary")'
+        if type_.name in NESTED:
+            text = json_text(name, type_)
+        return f"CASE WHEN {name} IS NULL THEN 'n' ELSE strlen({text}) || ':' || {text} END"
+
+    def hash128(self, expression: str) -> str:
+        """Expression: the MD5 of a text in hex."""
+        return f"md5({expression})"
+
+    def bucket(self, expression: str, buckets: int) -> str:
+        """Expression: 0 ≤ n < `buckets` from 64 bits of the MD5 (DuckDB's own `hash` may change with its version)."""
+        return f"CAST(md5_number_lower({expression}) % {int(buckets)} AS INTEGER)"
+
+    def registry_complete(self, metadata: str) -> str:
+        """Predicate: the registry's metadata, JSON or its text, tells a status of 2."""
+        return f"json_extract_string(CAST({metadata} AS JSON), '$.complete.status') = '2'"
+
+
+def _parsed(column: Column) -> Type:
+    """The column's type; one that cannot be read is treated like any other that becomes text."""
+    try:
+        return parse(column.type)
+    except (ValueError, IndexError):
+        return Type("UNKNOWN")
+
+
+def _read(name: str, type_: Type) -> tuple[str, Kind]:
+    """The expression and kind of a column named `name` (quoted)."""
+    if type_.name in NESTED:
+        return f"CASE WHEN {name} IS NOT NULL THEN {json_text(name, type_)} END", Kind.JSON
+    if type_.name in TIMESTAMPS:
+        instant = in_utc(name, type_)
+        return f"CASE WHEN isfinite({instant}) THEN {instant} END", Kind.TIMESTAMP
+    expressions = {
+        Kind.NUMBER: decimal_text(name, type_),
+        Kind.DATE: f"CASE WHEN isfinite({name}) THEN {name} END",
+        Kind.JSON: strict_json(name),
+        Kind.TEXT: f"CAST({name} AS VARCHAR)",
+    }
+    kind = _KINDS.get(type_.name, Kind.TEXT)
+    return expressions.get(kind, name), kind
+
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(INTEGERS, Kind.INTEGER),
+    **dict.fromkeys(WIDE_INTEGERS, Kind.NUMBER),
+    **dict.fromkeys(FLOATS, Kind.FLOAT),
+    "DECIMAL": Kind.NUMBER,
+    "DATE": Kind.DATE,
+    "BOOLEAN": Kind.BOOLEAN,
+    "BLOB": Kind.BINARY,
+    "JSON": Kind.JSON,
+}
