@@ -1,0 +1,238 @@
+"""Redis destinations: connect one, change how it is reached, delete it, and tell how to reach it.
+
+Public id and workspace id are part of every key in the customer's Redis, so they never change after creation; where
+the data lies (address, database, JSON module) is not changed here either. Secrets are stored encrypted, decrypted
+only on the way into `RedisSettings`, and never part of an audit row.
+"""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings as django_settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from accounts import audit, vault
+from accounts.actors import Actor
+from accounts.models import Organisation
+from accounts.roles import Permission
+from activation.engine import profiles
+from activation.engine.redis_settings import RedisSettings, SettingsInvalid
+from activation.models import RedisDestination
+
+_NAME_LENGTH = 100
+_REDIS_PORT = 6379
+_POSTGRESQL_PORT = 5432
+
+
+class DestinationInvalid(Exception):
+    """A destination cannot be like this. `errors` maps the input at fault to what is wrong with it."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = dict(errors)
+
+
+class DestinationInUse(Exception):
+    """Projects still sync to the destination."""
+
+    def __init__(self, destination: RedisDestination) -> None:
+        super().__init__(
+            f"Projects still sync to {destination.name}. Turn their sync to Redis off first, then delete it."
+        )
+
+
+@transaction.atomic
+def create(
+    *,
+    organisation: Organisation | None = None,
+    name: str,
+    settings: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    public_id: str | None = None,
+    workspace_id: str | None = None,
+    by: Actor,
+    now: datetime,
+) -> RedisDestination:
+    """Connect a Redis for the actor's organisation.
+
+    `public_id` and `workspace_id` are given to adopt data that already is there under these ids.
+
+    `settings` and `credentials` are named as in the hosted product; the password belongs into `credentials`.
+    Raises `PermissionRefused`, `DestinationInvalid`.
+    """
+    by.require(Permission.MANAGE_CREDENTIALS)
+    adopted = {name: text for name, text in (("public_id", public_id), ("workspace_id", workspace_id)) if text}
+    organisation = organisation or by.organisation
+    verify_new(organisation=organisation, name=name, settings=settings, credentials=credentials, adopted=adopted)
+    destination = RedisDestination(
+        organisation=organisation,
+        name=name.strip(),
+        settings=dict(settings),
+        credentials=vault.encrypt(json.dumps(dict(credentials))),
+        created_at=now,
+        **{"workspace_id": organisation.public_id, **adopted},
+    )
+    destination.save(force_insert=True)
+    details: dict[str, object] = {"settings": dict(settings), "workspace_id": destination.workspace_id, **adopted}
+    _record("destination_created", destination, by=by, now=now, details=details)
+    return destination
+
+
+def verify_new(
+    *,
+    organisation: Organisation,
+    name: str,
+    settings: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    adopted: Mapping[str, str],
+) -> None:
+    """Check what can be seen without a connection. `adopted` holds `public_id` and `workspace_id`, where given.
+
+    Raises `DestinationInvalid` with every problem by field.
+    """
+    errors = {
+        **_name_errors(organisation, name.strip()),
+        **_settings_errors(settings, credentials),
+        **_id_errors(organisation, adopted),
+    }
+    if errors:
+        raise DestinationInvalid(errors)
+
+
+@transaction.atomic
+def update_credentials(
+    destination: RedisDestination,
+    *,
+    credentials: Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    by: Actor,
+    now: datetime,
+) -> None:
+    """Replace the secrets, and with `settings` how the server is reached; every process reconnects within a second.
+
+    Raises `PermissionRefused`, `DestinationInvalid` (also for a change of where the data lies).
+    """
+    by.require(Permission.MANAGE_CREDENTIALS)
+    wanted = destination.settings if settings is None else dict(settings)
+    errors = _settings_errors(wanted, credentials)
+    if errors:
+        raise DestinationInvalid(errors)
+    old, new = settings_of(destination), RedisSettings.from_plain(wanted, credentials)
+    if _place(old) != _place(new):
+        raise DestinationInvalid({"address": "Where the data lies cannot change after creation."})
+    RedisDestination.objects.filter(pk=destination.pk).update(
+        settings=wanted, credentials=vault.encrypt(json.dumps(dict(credentials))), version=F("version") + 1
+    )
+    destination.refresh_from_db()
+    _record("destination_changed", destination, by=by, now=now, details={"settings": wanted})
+
+
+@transaction.atomic
+def delete(destination: RedisDestination, *, by: Actor, now: datetime) -> None:
+    """Forget a destination that nothing syncs to. The data in the customer's Redis is left as it is.
+
+    Raises `PermissionRefused`, `DestinationInUse`.
+    """
+    by.require(Permission.DELETE_THINGS)
+    if destination.activations.exists() or destination.sources.exists():
+        raise DestinationInUse(destination)
+    _record("destination_deleted", destination, by=by, now=now, details={})
+    destination.delete()
+
+
+def possible_id(public_id: str) -> bool:
+    """Tell whether a destination can have this id at all; the database need not be asked about others."""
+    try:
+        profiles.check_adopted_id(public_id)
+    except profiles.NameRefused:
+        return False
+    return True
+
+
+def settings_of(destination: RedisDestination) -> RedisSettings:
+    """Return how to reach the destination, secrets included. Raises `accounts.vault.SecretUnreadable`."""
+    credentials = json.loads(vault.decrypt(destination.credentials)) if destination.credentials else {}
+    return RedisSettings.from_plain(destination.settings, credentials)
+
+
+def forbidden_addresses() -> list[tuple[str, int]]:
+    """List (IP address, port) of our own database, broker and cache, resolved now: never a destination."""
+    return sorted({address for host, port in _own_servers() for address in _resolved(host, port)})
+
+
+def _own_servers() -> Iterator[tuple[str, int]]:
+    """Yield host and port of each server of ours that is reached over TCP."""
+    for urls in (django_settings.BROKER_URL, django_settings.CACHE_URL):
+        # A Sentinel broker is a list of URLs separated by semicolons.
+        for url in urls.split(";"):
+            parts = urlsplit(url.strip())
+            if parts.hostname:
+                yield parts.hostname, parts.port or _REDIS_PORT
+    database = connection.settings_dict
+    if connection.vendor == "postgresql" and not str(database["HOST"]).startswith("/"):
+        for host in (str(database["HOST"]) or "localhost").split(","):
+            yield host, int(database["PORT"] or _POSTGRESQL_PORT)
+
+
+def _resolved(host: str, port: int) -> set[tuple[str, int]]:
+    """Resolve a name; one that cannot be resolved reaches nothing, so it forbids nothing."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {(str(address[0]), port) for *_, address in found}
+
+
+def _id_errors(organisation: Organisation, adopted: Mapping[str, str]) -> dict[str, str]:
+    errors = {}
+    for field, text in adopted.items():
+        try:
+            profiles.check_adopted_id(text)
+        except profiles.NameRefused as error:
+            errors[field] = str(error)
+    public_id = adopted.get("public_id")
+    if public_id and RedisDestination.objects.filter(organisation=organisation, public_id=public_id).exists():
+        errors["public_id"] = "Your organisation already has a destination with this id."
+    return errors
+
+
+def _name_errors(organisation: Organisation, name: str) -> dict[str, str]:
+    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
+        return {"name": f"A name has 1 to {_NAME_LENGTH} characters."}
+    if RedisDestination.objects.filter(organisation=organisation, name=name).exists():
+        return {"name": f"Your organisation already has a destination called {name}."}
+    return {}
+
+
+def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:
+    if "password" in settings:
+        return {"password": "A password is a credential and is not kept with the settings."}
+    try:
+        RedisSettings.from_plain(settings, credentials)
+    except SettingsInvalid as error:
+        return error.errors
+    return {}
+
+
+def _place(settings: RedisSettings) -> tuple[object, ...]:
+    """Return what says where the data lies: changing it means moving the data, which is not an edit."""
+    return settings.addresses, settings.database, settings.cluster_mode, settings.use_json_module
+
+
+def _record(
+    action: str, destination: RedisDestination, *, by: Actor, now: datetime, details: dict[str, object]
+) -> None:
+    audit.record(
+        action,
+        by=by,
+        target_type="destination",
+        target_id=destination.public_id,
+        target=destination.name,
+        details=details,
+        now=now,
+    )

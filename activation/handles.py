@@ -1,0 +1,269 @@
+"""What a process keeps open to reach destinations: one pooled store each, looked up again at most a second later.
+
+Handles are keyed by organisation and public id, because adopted ids are unique within an organisation only. A changed
+destination gets a new store at its next look-up; the old one is closed, which lets calls under way end first. While
+our own database cannot be reached, destinations that were known go on being served for `STALE_READS_FOR` seconds.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from accounts.vault import SecretUnreadable
+from activation import destinations
+from activation.engine.errors import DestinationError, UnexpectedType
+from activation.engine.redis_settings import SettingsInvalid
+from activation.engine.store import Store
+from activation.models import RedisDestination, Source
+
+FRESH_FOR = 1.0
+TRY_DATABASE_EVERY = 1.0
+CONNECT_TIMEOUT = 0.2
+COMMAND_TIMEOUT = 0.1
+CONNECTIONS = 64
+
+# (entity, id type) → the ways its sources normalise an id before they write it.
+Names: TypeAlias = dict[tuple[str, str], set[tuple[str, ...]]]
+Answer = TypeVar("Answer")
+log = structlog.get_logger(__name__)
+
+
+class InvalidDestination(Exception):
+    """The organisation has no destination with this id."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid Destination. Please verify you are passing the right destination ID")
+
+
+class ServiceUnavailable(Exception):
+    """Our own database cannot be asked, and what this process knows is too old to be trusted without it."""
+
+    def __init__(self) -> None:
+        super().__init__("The service cannot reach its database at the moment. Try again in a few seconds.")
+
+
+class DestinationUnavailable(Exception):
+    """The destination does not answer, answers too slowly or refuses us. `code` says which."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("The Redis destination cannot be reached at the moment. Try again in a few seconds.")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Found:
+    """A destination's row, and the names that its sources declare."""
+
+    destination: RedisDestination
+    names: Names
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A destination as it was when last looked up, and the store that reaches it. Shared by threads.
+
+    `store` is None when it could not be opened; `unopened` then says why.
+    """
+
+    destination_id: int
+    workspace_id: str
+    public_id: str
+    version: int
+    names: Names
+    store: Store | None = field(repr=False)
+    unopened: str = ""
+
+    def read(self, key: str) -> dict[str, bytes]:
+        """Read a profile: feature view → JSON text, in Redis's order; a key of another kind holds none.
+
+        Raises `DestinationUnavailable`.
+        """
+        try:
+            return self._ask(lambda store: store.read(key))
+        except UnexpectedType:
+            return {}
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Delete keys; returns how many existed. Raises `DestinationUnavailable`."""
+        return self._ask(lambda store: store.delete(keys))
+
+    def _ask(self, question: Callable[[Store], Answer]) -> Answer:
+        if self.store is None:
+            raise DestinationUnavailable(self.unopened)
+        try:
+            return question(self.store)
+        except UnexpectedType:
+            raise
+        except DestinationError as error:
+            raise DestinationUnavailable(error.code) from None
+
+    def close(self) -> None:
+        """Close the store; calls under way end first."""
+        if self.store is not None:
+            self.store.close()
+
+
+@dataclass
+class _Place:
+    """What is known about one (organisation, public id). `lock` is held while it is looked up."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    handle: Handle | None = None
+    confirmed_at: float = float("-inf")
+    forgotten: bool = False
+
+
+def _look_up(organisation_id: int, public_id: str) -> Found | None:
+    destination = RedisDestination.objects.filter(organisation_id=organisation_id, public_id=public_id).first()
+    if destination is None:
+        return None
+    names: Names = {}
+    sources = Source.objects.filter(destination=destination)
+    for entity, id_type, normalisation in sources.values_list("entity", "id_type", "normalisation"):
+        names.setdefault((entity, id_type), set()).add(tuple(normalisation))
+    return Found(destination=destination, names=names)
+
+
+def _open_store(destination: RedisDestination) -> Store:
+    return Store(
+        destinations.settings_of(destination),
+        allow_private=settings.ALLOW_PRIVATE_ADDRESSES,
+        forbidden=destinations.forbidden_addresses(),
+        connect_timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        max_connections=CONNECTIONS,
+    )
+
+
+class Handles:
+    """The handles of one process. Safe to use from many threads.
+
+    `clock` counts seconds and never goes back; `look_up` asks our database, `open_store` makes a pooled client.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        look_up: Callable[[int, str], Found | None] = _look_up,
+        open_store: Callable[[RedisDestination], Store] = _open_store,
+    ) -> None:
+        self._clock = clock
+        self._look_up = look_up
+        self._open_store = open_store
+        self._lock = threading.Lock()
+        self._places: dict[tuple[int, str], _Place] = {}
+        self._try_database_at = float("-inf")
+
+    def get(self, organisation_id: int, public_id: str) -> Handle:
+        """Return the handle of a destination, whether or not its Redis can be reached.
+
+        Raises `InvalidDestination`, `ServiceUnavailable`.
+        """
+        if not destinations.possible_id(public_id):
+            raise InvalidDestination
+        key = (organisation_id, public_id)
+        while True:
+            with self._lock:
+                place = self._places.setdefault(key, _Place())
+            handle = place.handle
+            if handle is not None and self._fresh(place):
+                return handle
+            with place.lock:
+                # Somebody who waited for the lock of a place that is gone takes the next one.
+                if not place.forgotten:
+                    return self._refreshed(place, key)
+
+    def close(self) -> None:
+        """Close every store and forget it."""
+        with self._lock:
+            places = list(self._places.values())
+            self._places.clear()
+        for place in places:
+            if place.handle is not None:
+                place.handle.close()
+
+    def _fresh(self, place: _Place) -> bool:
+        return self._clock() - place.confirmed_at <= FRESH_FOR
+
+    def _refreshed(self, place: _Place, key: tuple[int, str]) -> Handle:
+        """Look the destination up, unless another thread just has. The caller holds the place's lock."""
+        # Counted from before the question, so that a slow answer does not lengthen the second.
+        asked_at = self._clock()
+        if place.handle is not None and self._fresh(place):
+            return place.handle
+        if asked_at < self._try_database_at:
+            return self._stale(place, key, asked_at)
+        try:
+            found = self._look_up(*key)
+        except (OperationalError, InterfaceError) as error:
+            self._database_failed(error)
+            return self._stale(place, key, asked_at)
+        if found is None:
+            self._forget(place, key)
+            raise InvalidDestination
+        place.handle, place.confirmed_at = self._renewed(place.handle, found), asked_at
+        return place.handle
+
+    def _renewed(self, old: Handle | None, found: Found) -> Handle:
+        """Keep the store of an unchanged destination; open one if there is none or the destination changed."""
+        if old is not None and old.version == found.destination.version and old.store is not None:
+            return replace(old, names=found.names)
+        new = self._opened(found)
+        if old is not None:
+            old.close()
+        return new
+
+    def _opened(self, found: Found) -> Handle:
+        destination = found.destination
+        store, unopened = None, ""
+        try:
+            store = self._open_store(destination)
+        except DestinationError as error:
+            unopened = error.code
+        except (SecretUnreadable, SettingsInvalid) as error:
+            unopened = type(error).__name__
+        if unopened:
+            log.warning("destination_cannot_be_opened", destination=destination.public_id, code=unopened)
+        return Handle(
+            destination_id=destination.pk,
+            workspace_id=destination.workspace_id,
+            public_id=destination.public_id,
+            version=destination.version,
+            names=found.names,
+            store=store,
+            unopened=unopened,
+        )
+
+    def _stale(self, place: _Place, key: tuple[int, str], at: float) -> Handle:
+        """Return what is known, if it is not too old. Raises `ServiceUnavailable`."""
+        if place.handle is None:
+            self._forget(place, key)
+            raise ServiceUnavailable
+        if at - place.confirmed_at > settings.STALE_READS_FOR:
+            raise ServiceUnavailable
+        return place.handle
+
+    def _forget(self, place: _Place, key: tuple[int, str]) -> None:
+        place.forgotten = True
+        with self._lock:
+            self._places.pop(key, None)
+        if place.handle is not None:
+            place.handle.close()
+
+    def _database_failed(self, error: Exception) -> None:
+        self._try_database_at = self._clock() + TRY_DATABASE_EVERY
+        log.warning("destinations_cannot_be_looked_up", error=type(error).__name__)
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+_handles = Handles()
+get = _handles.get
+close = _handles.close

@@ -1,0 +1,172 @@
+"""Serving: what a token may read and delete, whichever edge asks.
+
+Nothing here knows HTTP. Checks come in the order of the wire contract: destination, then access, then the look-up;
+the edge has told who is asking and what for. Nothing here asks the broker or the cache.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, NoReturn
+
+import orjson
+from django.db import transaction
+
+from accounts.identities import TokenIdentity
+from accounts.roles import Permission
+from activation import handles, suppressions
+from activation.engine import profiles
+from activation.handles import Handle
+from activation.models import RedisDestination
+
+Verb = Literal["read", "delete"]
+DELETE_WAITS = (
+    "The Redis destination cannot be reached at the moment. "
+    "The delete is noted: no sync brings these profiles back, and it is retried until Redis has done it."
+)
+
+
+class AccessRefused(Exception):
+    """The token may not do this with this destination."""
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized request. Please check your access token")
+
+
+class DeletePending(Exception):
+    """Redis cannot be reached; the suppression stands and the delete is retried without the caller."""
+
+    def __init__(self) -> None:
+        super().__init__(DELETE_WAITS)
+
+
+@dataclass(frozen=True)
+class ProfileId:
+    """One id of a person: its type and its value as text, both looked up as they are."""
+
+    type: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A person's feature views: name → JSON text, in Redis's order; `invalid` names fields that hold no JSON."""
+
+    features: Mapping[str, bytes]
+    invalid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How many keys existed and were removed, and how many were addressed."""
+
+    deleted: int
+    addressed: int
+
+
+def read(identity: TokenIdentity, *, destination: str, entity: str, id: ProfileId) -> Profile:  # noqa: A002 - the contract's word
+    """Read a person's profile; a person Redis does not know has no features.
+
+    Raises `InvalidDestination`, `AccessRefused`, `DestinationUnavailable`, `ServiceUnavailable`.
+    """
+    handle = handles.get(identity.actor.organisation.pk, destination)
+    _require(identity, handle, verb="read", entity=entity, ids=(id,))
+    return _profile(handle.read(_key(handle, entity, id)))
+
+
+def delete(
+    identity: TokenIdentity, *, destination: str, entity: str, ids: Sequence[ProfileId], now: datetime
+) -> Deletion:
+    """Delete profiles, each once however often it is named, so that no sync brings them back (unless it may).
+
+    Raises `InvalidDestination`, `AccessRefused`, `DestinationUnavailable`, `ServiceUnavailable`, and `DeletePending`
+    when the suppression stands and only Redis has not done its part yet.
+    """
+    handle = handles.get(identity.actor.organisation.pk, destination)
+    _require(identity, handle, verb="delete", entity=entity, ids=ids)
+    keys = list(dict.fromkeys(key for each in ids for key in _written_keys(handle, entity, each)))
+    return _delete(identity, handle, keys, now)
+
+
+def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: datetime) -> Deletion:
+    """Suppress, delete, settle: in this order, so that a fault at any point loses neither a profile nor a delete."""
+    row = RedisDestination.objects.get(pk=handle.destination_id)
+    suppressed = None
+    if suppressions.stand(row.pk):
+        suppressed = suppressions.suppress(row, keys, by=identity.actor, now=now)
+    count = len(suppressed.ids) if suppressed else 0
+    try:
+        deleted = handle.delete(keys)
+    except handles.DestinationUnavailable:
+        suppressions.record_delete(row, addressed=len(keys), deleted=None, suppressed=count, by=identity.actor, now=now)
+        if suppressed:
+            raise DeletePending from None
+        raise
+    with transaction.atomic():
+        if suppressed:
+            suppressions.settle(suppressed, now=now)
+        suppressions.record_delete(
+            row, addressed=len(keys), deleted=deleted, suppressed=count, by=identity.actor, now=now
+        )
+    return Deletion(deleted=deleted, addressed=len(keys))
+
+
+def _key(handle: Handle, entity: str, profile_id: ProfileId) -> str:
+    return profiles.key(handle.workspace_id, handle.public_id, entity, profile_id.type, profile_id.value)
+
+
+def _written_keys(handle: Handle, entity: str, profile_id: ProfileId) -> Iterator[str]:
+    """Yield the keys under which sources may have written this id: as it was sent, and normalised as they do it."""
+    yield _key(handle, entity, profile_id)
+    for steps in handle.names.get((entity, profile_id.type), ()):
+        yield _key(handle, entity, replace(profile_id, value=profiles.normalise(profile_id.value, steps)))
+
+
+def _require(identity: TokenIdentity, handle: Handle, *, verb: Verb, entity: str, ids: Sequence[ProfileId]) -> None:
+    """Raise `AccessRefused` unless the token's role and limits allow it.
+
+    Keys are not escaped: an entity or id type that holds a colon can spell another entity's key. A token without
+    limits may read every profile of the destination anyway; a limited one may only use names that sources declare.
+    """
+    if not identity.actor.may(Permission.CALL_ACTIVATION_API):
+        raise AccessRefused
+    limits = identity.limits
+    if not limits:
+        return
+    within = (
+        verb in limits.get("verbs", (verb,))
+        and handle.public_id in limits.get("destinations", (handle.public_id,))
+        and entity in limits.get("entities", (entity,))
+        and all((entity, each.type) in handle.names for each in ids)
+    )
+    if not within:
+        raise AccessRefused
+
+
+def _profile(fields: Mapping[str, bytes]) -> Profile:
+    invalid = tuple(name for name, value in fields.items() if not _is_json(value))
+    return Profile(features={name: value for name, value in fields.items() if name not in invalid}, invalid=invalid)
+
+
+def _is_json(value: bytes) -> bool:
+    """Tell whether the text may be spliced into an answer."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return _is_unusual_json(value)
+    return True
+
+
+def _is_unusual_json(value: bytes) -> bool:
+    """Accept what orjson cannot hold though it is JSON: numbers beyond a double, lone surrogates written as escapes."""
+    try:
+        json.loads(value.decode(), parse_int=str, parse_float=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> NoReturn:
+    """NaN and the infinities are no JSON."""
+    raise ValueError(constant)

@@ -1,0 +1,176 @@
+"""Suppressions: keys that were deleted through the API and must not be written again.
+
+A suppression is committed **before** its key is deleted in Redis, and the loader asks for newer ones **after** each
+chunk Redis acknowledged. Whatever the order of the two, one of them deletes last. For that, sequence numbers must
+become visible in their own order: they are taken while holding the lock on the destination's row, which is released
+by the commit, so that whoever has seen number n will never see a smaller one appear.
+
+What is kept about the person is a keyed digest. The key itself is kept only encrypted, and only until Redis has
+acknowledged the delete.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from accounts import audit, vault
+from accounts.actors import Actor
+from activation import handles
+from activation.engine import profiles
+from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression
+
+# A delete that is just being made by the process that was asked for it is left to that process.
+RETRY_AFTER = timedelta(seconds=5)
+RETRIED_AT_ONCE = 500
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """Suppressions that stand, as primary keys: those of one request."""
+
+    ids: tuple[int, ...]
+
+
+def stand(destination_id: int) -> bool:
+    """Tell whether profiles deleted in this destination stay deleted: unless every project there lets them return."""
+    policies = Activation.objects.filter(destination_id=destination_id).values_list("deleted_profiles", flat=True)
+    return set(policies) != {DeletedProfilesPolicy.MAY_RETURN}
+
+
+@transaction.atomic
+def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, now: datetime) -> Suppressed:
+    """Suppress each key (whole key text), keeping it encrypted until `settle` is told that Redis deleted it.
+
+    A key that is suppressed already keeps its suppression, and is to be deleted once more.
+    """
+    wanted = {key: _digests(key) for key in dict.fromkeys(keys)}
+    # First the lock of the destination's row, then the look: two requests for one key come one after the other.
+    RedisDestination.objects.filter(pk=destination.pk).update(last_suppression=F("last_suppression") + len(wanted))
+    last: int = RedisDestination.objects.values_list("last_suppression", flat=True).get(pk=destination.pk)
+    standing = _standing(destination.pk, wanted.values())
+    known = {key: pk for key, digests in wanted.items() for digest in digests.values() if (pk := standing.get(digest))}
+    for key, pk in known.items():
+        Suppression.objects.filter(pk=pk).update(pending_key=vault.encrypt(key), deleted_at=None)
+    version = vault.newest_version(settings.SUPPRESSION_KEYS)
+    fresh = Suppression.objects.bulk_create(
+        Suppression(
+            destination=destination,
+            sequence=last - offset,
+            digest=digests[version],
+            key_version=version,
+            pending_key=vault.encrypt(key),
+            requested_by=by.name,
+            created_at=now,
+        )
+        for offset, (key, digests) in enumerate(wanted.items())
+        if key not in known
+    )
+    return Suppressed(ids=(*known.values(), *(suppression.pk for suppression in fresh)))
+
+
+def settle(suppressed: Suppressed, *, now: datetime) -> int:
+    """Note that Redis acknowledged the deletes, and erase the keys; returns how many were still waiting for it."""
+    waiting = Suppression.objects.filter(pk__in=suppressed.ids, deleted_at=None)
+    return waiting.update(pending_key="", deleted_at=now)
+
+
+def since(destination_id: int, sequence: int) -> tuple[int, list[str]]:
+    """List digests of the suppressions numbered above `sequence` that stand, and the highest number seen.
+
+    Call it again with that number for what came later; with 0 for all of them.
+    """
+    rows = list(
+        Suppression.objects.filter(destination_id=destination_id, sequence__gt=sequence)
+        .order_by("sequence")
+        .values_list("sequence", "digest", "lifted_at")
+    )
+    last = rows[-1][0] if rows else sequence
+    return last, [digest for _, digest, lifted_at in rows if lifted_at is None]
+
+
+def retry_pending(now: datetime) -> int:
+    """Delete what Redis has not acknowledged yet, and erase those keys; returns how many suppressions that finished.
+
+    A destination that still cannot be reached is left for the next call.
+    """
+    pending = (
+        Suppression.objects.filter(deleted_at=None, created_at__lte=now - RETRY_AFTER)
+        .exclude(pending_key="")
+        .select_related("destination__organisation")
+        .order_by("destination_id", "sequence")[:RETRIED_AT_ONCE]
+    )
+    finished = 0
+    for _, group in groupby(pending, key=lambda suppression: suppression.destination_id):
+        finished += _retry(list(group), now=now)
+    return finished
+
+
+def _retry(pending: Sequence[Suppression], *, now: datetime) -> int:
+    destination = pending[0].destination
+    keys = _readable_keys(pending)
+    if not keys:
+        return 0
+    try:
+        handle = handles.get(destination.organisation_id, destination.public_id)
+        deleted = handle.delete(list(keys.values()))
+    except (handles.InvalidDestination, handles.ServiceUnavailable, handles.DestinationUnavailable):
+        return 0
+    with transaction.atomic():
+        finished = settle(Suppressed(ids=tuple(keys)), now=now)
+        record_delete(
+            destination,
+            addressed=len(keys),
+            deleted=deleted,
+            suppressed=finished,
+            by=Actor.system(destination.organisation),
+            now=now,
+        )
+    return finished
+
+
+def record_delete(
+    destination: RedisDestination, *, addressed: int, deleted: int | None, suppressed: int, by: Actor, now: datetime
+) -> None:
+    """Write the audit row of a delete: counts only. `deleted` is None when Redis could not be reached."""
+    details: dict[str, object] = {"addressed": addressed, "deleted": deleted, "suppressed": suppressed}
+    audit.record(
+        "profiles_deleted",
+        by=by,
+        target_type="destination",
+        target_id=destination.public_id,
+        target=destination.name,
+        details=details,
+        now=now,
+    )
+
+
+def _readable_keys(pending: Iterable[Suppression]) -> dict[int, str]:
+    """Decrypt the keys; one whose encryption key is gone cannot be retried by anybody and must not stop the others."""
+    keys = {}
+    for suppression in pending:
+        try:
+            keys[suppression.pk] = vault.decrypt(suppression.pending_key)
+        except vault.SecretUnreadable:
+            log.warning("pending_delete_unreadable", suppression=suppression.pk)
+    return keys
+
+
+def _standing(destination_id: int, digests: Iterable[Mapping[int, str]]) -> dict[str, int]:
+    """Find the suppressions that stand for any of the digests: digest → primary key."""
+    texts = [text for versions in digests for text in versions.values()]
+    rows = Suppression.objects.filter(destination_id=destination_id, digest__in=texts, lifted_at=None)
+    return dict(rows.values_list("digest", "pk"))
+
+
+def _digests(key: str) -> dict[int, str]:
+    """Digest a key with every version of the suppression key, since older rows keep the version they were made with."""
+    keys: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
+    return {version: profiles.suppression_digest(secret, key) for version, secret in keys.items()}
