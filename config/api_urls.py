@@ -1,5 +1,17 @@
 """The addresses applications call: no pages, no sessions."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from activation.api.activation import ActivationView, FetchView
+from config import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/activation", FetchView.as_view()),
+    path("v2/activation", ActivationView.as_view()),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+]
+
+handler400 = "activation.api.errors.bad_request"
+handler404 = "activation.api.errors.not_found"
+handler500 = "activation.api.errors.server_error"

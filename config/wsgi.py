@@ -1,8 +1,10 @@
 """One WSGI callable for the shared port: `/v1/` and `/v2/` go to a lean handler, all else to the pages.
 
-`api` alone is the callable of a separate api process.
+`api` alone is the callable of a separate api process. The lean handler has no sessions, no CSRF, no cookies and no
+page headers; it does not look at the Host header, because nothing it answers contains one.
 """
 
+import io
 import os
 from typing import TYPE_CHECKING
 
@@ -14,18 +16,32 @@ django.setup()
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest
+
+from activation.api.bodies import MAX_BODY_BYTES
+from config import health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+    from django.urls import ResolverMatch
+
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 
 
 class ApiHandler(WSGIHandler):
     """Django's handler with the API's own middleware and addresses."""
 
-    def load_middleware(self, is_async: bool = False) -> None:
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "HttpResponseBase":
+        """Answer a request."""
+        environ.setdefault(health.ROLE, health.API)
+        if not environ.get("CONTENT_LENGTH") and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            _gather_chunks(environ)
+        return super().__call__(environ, start_response)
+
+    def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         """Build the chain from `API_MIDDLEWARE` instead of `MIDDLEWARE`."""
         pages = settings.MIDDLEWARE
         settings.MIDDLEWARE = settings.API_MIDDLEWARE
@@ -34,10 +50,18 @@ class ApiHandler(WSGIHandler):
         finally:
             settings.MIDDLEWARE = pages
 
-    def resolve_request(self, request: HttpRequest):  # type: ignore[no-untyped-def]  # Django's has no types either
+    def resolve_request(self, request: "HttpRequest") -> "ResolverMatch":
         """Resolve with the API's addresses only."""
-        request.urlconf = settings.API_URLCONF  # type: ignore[attr-defined]  # Django's documented attribute
-        return super().resolve_request(request)
+        request.urlconf = settings.API_URLCONF
+        match: ResolverMatch = super().resolve_request(request)
+        return match
+
+
+def _gather_chunks(environ: "WSGIEnvironment") -> None:
+    """Give a body of unknown length a length; Django reads none without. One byte too many is enough to refuse it."""
+    body = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
 
 
 api = ApiHandler()
@@ -45,7 +69,10 @@ _pages = WSGIHandler()
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-    """Send a request to the handler it is for."""
+    """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked of them."""
     path: str = environ.get("PATH_INFO", "")
+    if path in HEALTH_PATHS:
+        environ[health.ROLE] = health.WEB
+        return api(environ, start_response)
     handler = api if path.startswith(("/v1/", "/v2/")) else _pages
     return handler(environ, start_response)

@@ -1,1 +1,181 @@
-"""Every error of the API in one shape (`contract.md` §1)."""
+"""Every error of the API in one shape: `{"error": text, "code": code}` (https://www.rudderstack.com/docs/api/).
+
+The hosted DELETE reports its own errors under `message`, so there the text stands under both names; 401 and 404 are
+alike for both verbs. Texts are ours: no exception's text that may hold data of a request or a driver is ever passed on.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+import structlog
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from rest_framework import exceptions
+
+from accounts.actors import PermissionRefused
+from activation import handles, serving
+from activation.api import bodies
+from activation.api.formats import json_answer
+
+UNAUTHORIZED = "Unauthorized request. Please check your access token"
+INTERNAL = "Internal server error"
+TRY_DESTINATION_AGAIN_AFTER = 1
+TRY_SERVICE_AGAIN_AFTER = 5
+_ALIKE_FOR_BOTH_VERBS = frozenset({401, 404})
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is told about an error."""
+
+    status: int
+    code: str
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(error: Exception, context: Mapping[str, object]) -> HttpResponse:
+    """Turn whatever a view raised into an answer (DRF's `EXCEPTION_HANDLER`)."""
+    request = context.get("request")
+    method = str(getattr(request, "method", ""))
+    problem = problem_of(error)
+    if isinstance(error, exceptions.MethodNotAllowed):
+        allowed = getattr(context.get("view"), "allowed_methods", ())
+        problem = Problem(problem.status, problem.code, problem.text, {"Allow": ", ".join(allowed)})
+    return respond(problem, method=method)
+
+
+def respond(problem: Problem, *, method: str) -> HttpResponse:
+    """Write a problem as the verb's callers expect it."""
+    body = {"error": problem.text, "code": problem.code}
+    if method == "DELETE" and problem.status not in _ALIKE_FOR_BOTH_VERBS:
+        body = {"message": problem.text, **body}
+    return json_answer(orjson.dumps(body), status=problem.status, headers=problem.headers)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Say what an exception means to the caller. What nobody foresaw is logged as a bug, without its text."""
+    for kinds, problem in _PROBLEMS:
+        if isinstance(error, kinds):
+            return problem(error)
+    log.error(
+        "unhandled_error",
+        error=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)],
+    )
+    return Problem(500, "internal", INTERNAL)
+
+
+def _unauthorized(_: Exception) -> Problem:
+    return Problem(401, "unauthorized", UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+
+
+def _invalid_destination(error: Exception) -> Problem:
+    return Problem(404, "invalid_destination", str(error))
+
+
+def _too_large(_: Exception) -> Problem:
+    return Problem(413, "too_large", str(bodies.BodyTooLarge()))
+
+
+def _invalid_body(error: Exception) -> Problem:
+    return Problem(400, "invalid_request", str(error))
+
+
+def _bad_request(_: Exception) -> Problem:
+    return Problem(400, "invalid_request", "The request cannot be read.")
+
+
+def _not_found(_: Exception) -> Problem:
+    return Problem(404, "not_found", "Nothing is here. Check the path and the ids in it.")
+
+
+def _destination_unavailable(error: Exception) -> Problem:
+    return Problem(503, "destination_unavailable", str(error), {"Retry-After": str(TRY_DESTINATION_AGAIN_AFTER)})
+
+
+def _service_unavailable(_: Exception) -> Problem:
+    text = str(handles.ServiceUnavailable())
+    return Problem(503, "service_unavailable", text, {"Retry-After": str(TRY_SERVICE_AGAIN_AFTER)})
+
+
+def _method_not_allowed(_: Exception) -> Problem:
+    return Problem(405, "method_not_allowed", "This method is not allowed here.")
+
+
+def _not_acceptable(_: Exception) -> Problem:
+    return Problem(406, "not_acceptable", "Only application/json can be answered; the Accept header excludes it.")
+
+
+def _rate_limited(error: Exception) -> Problem:
+    seconds = getattr(error, "wait", None) or 1
+    text = "Too many requests. Wait for as long as Retry-After says."
+    return Problem(429, "rate_limited", text, {"Retry-After": str(int(seconds))})
+
+
+def _by_framework(error: Exception) -> Problem:
+    """Tell what DRF raised, or a view of ours through DRF's exceptions: their texts are written for callers."""
+    assert isinstance(error, exceptions.APIException)
+    if error.status_code == TEMPORARILY:
+        return _service_unavailable(error)
+    code = "invalid_request" if error.status_code == INVALID else error.default_code
+    return Problem(error.status_code, code, _text(error.detail))
+
+
+def _text(detail: object) -> str:
+    """Flatten DRF's nested details into one line that names the fields."""
+    if isinstance(detail, Mapping):
+        return " ".join(f"{name}: {_text(inner)}" for name, inner in detail.items())
+    if isinstance(detail, list | tuple):
+        return " ".join(_text(inner) for inner in detail)
+    return str(detail)
+
+
+INVALID = exceptions.ParseError.status_code
+TEMPORARILY = 503
+_Kinds = type[Exception] | tuple[type[Exception], ...]
+# The first that fits counts, so narrower kinds come before wider ones.
+_PROBLEMS: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
+    (
+        (
+            exceptions.AuthenticationFailed,
+            exceptions.NotAuthenticated,
+            exceptions.PermissionDenied,
+            PermissionRefused,
+            serving.AccessRefused,
+        ),
+        _unauthorized,
+    ),
+    (handles.InvalidDestination, _invalid_destination),
+    ((bodies.BodyTooLarge, RequestDataTooBig), _too_large),
+    (bodies.BodyInvalid, _invalid_body),
+    ((handles.DestinationUnavailable, serving.DeletePending), _destination_unavailable),
+    ((handles.ServiceUnavailable, OperationalError, InterfaceError), _service_unavailable),
+    ((Http404, exceptions.NotFound), _not_found),
+    (exceptions.MethodNotAllowed, _method_not_allowed),
+    (exceptions.NotAcceptable, _not_acceptable),
+    (exceptions.Throttled, _rate_limited),
+    ((SuspiciousOperation, BadRequest, UnreadablePostError), _bad_request),
+    (exceptions.APIException, _by_framework),
+)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler400` for the API's addresses."""
+    return respond(problem_of(exception), method=request.method or "")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler404` for the API's addresses."""
+    return respond(_not_found(exception), method=request.method or "")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500` for the API's addresses."""
+    return respond(Problem(500, "internal", INTERNAL), method=request.method or "")

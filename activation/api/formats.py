@@ -1,37 +1,101 @@
 """JSON in and out for DRF: compact, by orjson, whatever content type a client names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import orjson
+from django.http import HttpResponse
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from activation.api import bodies
+from activation.serving import Profile
+
+MEDIA_TYPE = "application/json"
 
 
 class JsonRenderer(BaseRenderer):
-    media_type = "application/json"
+    """Writes compact JSON; `orjson.Fragment`s are spliced in as they are."""
+
+    media_type = MEDIA_TYPE
     format = "json"
     charset = None
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return orjson.dumps(data)
+        """Return the bytes of an answer."""
+        return b"" if data is None else orjson.dumps(data)
 
 
 class JsonParser(BaseParser):
+    """Reads any body as JSON: curl's default content type is a form's, and means JSON here."""
+
     media_type = "*/*"
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        return orjson.loads(stream.read())
+        """Return what the body says. Raises `BodyInvalid`, `BodyTooLarge`."""
+        return bodies.read_json(stream.read(bodies.MAX_BODY_BYTES + 1))
 
 
 class JsonNegotiation(BaseContentNegotiation):
-    def select_parser(self, request, parsers):  # type: ignore[no-untyped-def]
-        return parsers[0]
+    """Every answer is JSON, so the only question is whether the client takes JSON."""
 
-    def select_renderer(self, request, renderers, format_suffix=None):  # type: ignore[no-untyped-def]
-        return renderers[0], renderers[0].media_type
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        """Return the only parser."""
+        return next(iter(parsers))
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        """Return the only renderer. Raises `NotAcceptable`."""
+        if not accepts_json(request.META.get("HTTP_ACCEPT", "")):
+            raise NotAcceptable
+        return next(iter(renderers)), MEDIA_TYPE
+
+
+def accepts_json(header: str) -> bool:
+    """Tell whether an `Accept` header takes JSON: the closest range decides, and weighs more than nothing."""
+    if header in {"", "*/*", MEDIA_TYPE}:
+        return True
+    weights = dict(_ranges(header))
+    closest = next((name for name in (MEDIA_TYPE, "application/*", "*/*") if name in weights), None)
+    return closest is not None and weights[closest] > 0
+
+
+def _ranges(header: str) -> Iterator[tuple[str, float]]:
+    """Yield the media ranges of an `Accept` header with their weights."""
+    for part in header.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        try:
+            yield name, float(weight)
+        except ValueError:
+            yield name, 1.0
+
+
+def envelope(entity: str, echo: Mapping[str, object], profile: Profile) -> bytes:
+    """Return the answer to POST: what was asked, and each feature view's JSON text as Redis holds it."""
+    data = {name: orjson.Fragment(value) for name, value in profile.features.items()}
+    return orjson.dumps({"entity": entity, "id": echo, "data": data})
+
+
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Return an answer that no cache may keep: it is about a person."""
+    return HttpResponse(
+        body, status=status, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **(headers or {})}
+    )

@@ -1,0 +1,173 @@
+"""What the body of a request to `/v1/activation` and `/v2/activation` says, told apart from how it came.
+
+Knows neither Django nor DRF. Nothing a client can send is an error of ours: whatever the bytes are, the outcome is a
+request or `BodyInvalid`, whose text says what is wrong and where, and never repeats what was sent.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from activation.engine import profiles
+from activation.serving import ProfileId
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_ID_BYTES = 1024
+MAX_IDS = 100
+NO_ID = "id should have at least one item"
+
+
+class BodyInvalid(Exception):
+    """The body is not what the contract asks for."""
+
+    code = "invalid_request"
+
+
+class BodyTooLarge(BodyInvalid):
+    """The body is larger than anything the contract asks for."""
+
+    code = "too_large"
+
+    def __init__(self) -> None:
+        super().__init__(f"The body is larger than {MAX_BODY_BYTES // 1024} KiB.")
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """A body of POST. `destination` is whatever was sent; `echo` is the id as the answer repeats it."""
+
+    destination: object
+    entity: str
+    id: ProfileId
+    echo: dict[str, object]
+
+
+@dataclass(frozen=True)
+class DeleteRequest:
+    """A body of DELETE; `ids` has at least one item."""
+
+    destination: object
+    entity: str
+    ids: tuple[ProfileId, ...]
+
+
+def fetch_request(raw: bytes) -> FetchRequest:
+    """Read a body of POST. Raises `BodyInvalid`."""
+    body = _object(raw)
+    entity = _entity(body)
+    if "id" not in body:
+        raise BodyInvalid("id is missing.")
+    item = body["id"]
+    if not isinstance(item, dict):
+        raise BodyInvalid('id must be an object with "type" and "value".')
+    profile_id = _profile_id(item, "id")
+    echo = {"type": profile_id.type, "value": _echoed(item["value"], profile_id)}
+    return FetchRequest(destination=body.get("destinationId"), entity=entity, id=profile_id, echo=echo)
+
+
+def delete_request(raw: bytes) -> DeleteRequest:
+    """Read a body of DELETE, whose `id` is an object or a list of them. Raises `BodyInvalid`."""
+    body = _object(raw)
+    given = body.get("id")
+    if given is None or given in ({}, []):
+        raise BodyInvalid(NO_ID)
+    entity = _entity(body)
+    if isinstance(given, dict):
+        ids: tuple[ProfileId, ...] = (_profile_id(given, "id"),)
+    elif isinstance(given, list):
+        if len(given) > MAX_IDS:
+            raise BodyInvalid(f"id has more than {MAX_IDS} items.")
+        ids = tuple(_profile_id(item, f"id[{index}]") for index, item in enumerate(given))
+    else:
+        raise BodyInvalid('id must be an object with "type" and "value", or a list of such objects.')
+    return DeleteRequest(destination=body.get("destinationId"), entity=entity, ids=ids)
+
+
+def read_json(raw: bytes) -> Any:
+    """Parse a body of at most 64 KiB. Raises `BodyInvalid`, `BodyTooLarge`."""
+    if len(raw) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BodyInvalid(f"The body is not valid JSON (line {error.lineno}, column {error.colno}).") from None
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    body = read_json(raw)
+    if not isinstance(body, dict):
+        raise BodyInvalid("The body must be a JSON object.")
+    # Whole numbers beyond 64 bits come as floats, with digits lost; the id may be one of them.
+    return _with_exact_numbers(raw) if _has_float_id(body.get("id")) else body
+
+
+def _has_float_id(given: object) -> bool:
+    items = given if isinstance(given, list) else [given]
+    return any(isinstance(item, dict) and isinstance(item.get("value"), float) for item in items)
+
+
+class _LargeNumber(str):
+    """A whole number of any size as its digits."""
+
+    __slots__ = ()
+
+
+def _with_exact_numbers(raw: bytes) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads(raw.decode(), parse_int=_LargeNumber)
+    except (ValueError, RecursionError):
+        raise BodyInvalid("The body is not valid JSON.") from None
+    return body
+
+
+def _entity(body: dict[str, Any]) -> str:
+    """Read `entity`. The sync's own keys live where an entity `_activation` would be, with anything behind it."""
+    entity = _name(body, "entity", "entity")
+    if f"{entity}:".startswith(f"{profiles.RESERVED_ENTITY}:"):
+        raise BodyInvalid(f"entity must not be {profiles.RESERVED_ENTITY}: this name is kept for the sync's own keys.")
+    return entity
+
+
+def _profile_id(item: object, where: str) -> ProfileId:
+    if not isinstance(item, dict):
+        raise BodyInvalid(f'{where} must be an object with "type" and "value".')
+    return ProfileId(type=_name(item, "type", f"{where}.type"), value=_value(item, f"{where}.value"))
+
+
+def _name(holder: dict[str, Any], field: str, where: str) -> str:
+    if field not in holder:
+        raise BodyInvalid(f"{where} is missing.")
+    name = holder[field]
+    if not isinstance(name, str) or isinstance(name, _LargeNumber):
+        raise BodyInvalid(f"{where} must be a text.")
+    if not name.strip():
+        raise BodyInvalid(f"{where} must not be blank.")
+    return name
+
+
+def _value(item: dict[str, Any], where: str) -> str:
+    """Read an id's value: text as it is, a whole number as its decimal text."""
+    if "value" not in item:
+        raise BodyInvalid(f"{where} is missing.")
+    value = item["value"]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BodyInvalid(f"{where} must be a text or a whole number.")
+    text = _decimal(value) if isinstance(value, _LargeNumber | int) else value
+    if not text.strip():
+        raise BodyInvalid(f"{where} must not be blank.")
+    if len(text.encode()) > MAX_ID_BYTES:
+        raise BodyInvalid(f"{where} is longer than {MAX_ID_BYTES:,} bytes.")
+    return text
+
+
+def _decimal(number: int | str) -> str:
+    """Return the decimal text of a whole number; JSON knows a minus zero, people do not."""
+    text = str(number)
+    return "0" if text == "-0" else text
+
+
+def _echoed(value: object, profile_id: ProfileId) -> object:
+    """Return the id's value for the answer, of the type that was sent."""
+    return orjson.Fragment(profile_id.value) if isinstance(value, _LargeNumber) else value
