@@ -1,0 +1,143 @@
+"""The keys by which a sync knows whether it still may write, and whether the destination still holds what it wrote.
+
+Kinds: `fence` (a hash: partition → who may write it), `run` (the run under way) and `marker` (the run whose snapshot
+the destination holds). One server has one of each. In a cluster each stands under 256 tags, evenly spaced over the
+slots, so that every primary has its own and the loss of any one of them shows.
+"""
+
+from dataclasses import dataclass
+
+from activation.engine.connection import Deployment
+from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured, ScriptsRefused
+from activation.engine.node import Node, Reply
+from activation.engine.scripts import BEGIN, CLOSE, FINISH, MARK, MOVE, Script
+from activation.engine.slots import SLOTS, TAGS, spaced_tags
+
+
+class FenceMoved(Exception):
+    """Somebody else has the partition by now, or the run was stopped. Nothing was written by this chunk."""
+
+    def __init__(self) -> None:
+        super().__init__("This part of the sync was given to another worker, or the sync was stopped.")
+
+
+class FenceMissing(Exception):
+    """The destination lost data: what the run wrote before may be gone too. Nothing was written by this chunk."""
+
+    def __init__(self) -> None:
+        super().__init__("The destination lost data during the sync.")
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """Whose keys they are: a source of a destination."""
+
+    workspace_id: str
+    destination_id: str
+    source: str
+
+    def key(self, tag: str, kind: str) -> str:
+        """Return the name of a key; the braces are literal."""
+        return f"{self.workspace_id}:{self.destination_id}:_activation:{{{tag}}}:{self.source}:{kind}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to write a partition, until the fence moves on."""
+
+    run: str
+    run_attempt: int
+    partition: int
+    partition_attempt: int
+
+    @property
+    def text(self) -> str:
+        """What the fence must say."""
+        return f"{self.run}:{self.run_attempt}:{self.partition_attempt}"
+
+
+class Ledger:
+    """A source's bookkeeping keys in a destination, under all of their tags. Raises `DestinationError` throughout."""
+
+    def __init__(self, deployment: Deployment, bookkeeping: Bookkeeping) -> None:
+        self._deployment = deployment
+        self._bookkeeping = bookkeeping
+        cluster = deployment.settings.cluster_mode
+        self._tags = spaced_tags() if cluster else spaced_tags()[:1]
+        self._known: tuple[list[Node] | None, dict[Node, str]] = (None, {})
+        if cluster and "{" in bookkeeping.key("", "").partition(":_activation:")[0]:
+            raise DestinationMisconfigured("Ids with braces cannot be synced to a cluster.", code="braces_in_id")
+
+    def fence_of(self, node: Node) -> str:
+        """Return the fence's key that a primary owns now."""
+        if not self._deployment.settings.cluster_mode:
+            return self._bookkeeping.key(self._tags[0], "fence")
+        owners = self._deployment.owners()
+        if self._known[0] is not owners:
+            spacing = SLOTS // TAGS
+            tags = {owners[index * spacing]: tag for index, tag in enumerate(self._tags)}
+            self._known = (owners, tags)
+        tag = self._known[1].get(node)
+        if tag is None:
+            self._deployment.expire()
+            raise DestinationBusy(f"{node.endpoint.text} owns too few slots yet.", code="resharding")
+        return self._bookkeeping.key(tag, "fence")
+
+    def begin(self, run: str, run_attempt: int, partitions: int, partition_attempt: int) -> None:
+        """Set up the run's key and fences. Raises `FenceMoved` when a later attempt began already."""
+        if 0 in self._run(BEGIN, ("fence", "run"), run, run_attempt, partitions, partition_attempt):
+            raise FenceMoved
+
+    def move(self, claim: Claim) -> bool:
+        """Move a partition's fence forward; tell whether it stands at the claim everywhere."""
+        moved = self._run(MOVE, ("fence",), claim.partition, claim.run, claim.run_attempt, claim.partition_attempt)
+        return all(reply == 1 for reply in moved)
+
+    def close(self, run: str, run_attempt: int, partitions: int) -> None:
+        """Close the fences of a run's attempt."""
+        self._run(CLOSE, ("fence",), run, run_attempt, partitions)
+
+    def run_is_there(self, run: str) -> bool:
+        """Tell whether the run's key is on every primary still."""
+        keys = self._keys("run")
+        replies = self._sound([(key, ("GET", key)) for key in keys])
+        return all(reply is not None and reply.decode().rpartition(":")[0] == run for reply in replies)
+
+    def marker(self) -> str | None:
+        """Return the run that every primary was marked with, or None when one of them lacks it."""
+        replies = set(self._sound([(key, ("GET", key)) for key in self._keys("marker")]))
+        found = replies.pop() if len(replies) == 1 else None
+        return None if found is None else str(found.decode())
+
+    def mark(self, run: str) -> None:
+        """Mark every primary with a run. Raises `FenceMissing` when the run's key is gone somewhere."""
+        if 0 in self._run(MARK, ("run", "marker"), run):
+            raise FenceMissing
+
+    def finish(self, run: str) -> None:
+        """Remove the run's key and fences, unless another run has begun."""
+        self._run(FINISH, ("run", "fence"), run)
+
+    def _keys(self, kind: str) -> list[str]:
+        return [self._bookkeeping.key(tag, kind) for tag in self._tags]
+
+    def _run(self, script: Script, kinds: tuple[str, ...], *arguments: str | int) -> list[Reply]:
+        keys = zip(*(self._keys(kind) for kind in kinds), strict=True)
+        return self._sound([(own[0], ("EVAL", script.text, len(own), *own, *arguments)) for own in keys])
+
+    def _sound(self, commands: list[tuple[str, tuple[str | int, ...]]]) -> list[Reply]:
+        replies = self._deployment.execute_many(commands)
+        for reply in replies:
+            if isinstance(reply, DestinationError):
+                raise scripts_refused(reply)
+        return replies
+
+
+def scripts_refused(error: DestinationError) -> DestinationError:
+    """Tell a refusal to run scripts from other errors."""
+    if error.code in {"noperm", "redis_unknowncommand"}:
+        return ScriptsRefused(
+            "The Redis user may not run scripts, which every sync needs. Grant it +@scripting, or +eval +evalsha "
+            "+script|load, beside +@read +@write on the destination's keys."
+        )
+    return error

@@ -1,0 +1,126 @@
+"""The Lua scripts that make writes conditional on the fence, at the destination itself.
+
+A check before sending is no fence: a worker paused right after it would write old values later. A script is run by
+Redis as one step, so comparing and writing cannot be torn apart. `CHUNK` declares no keys, because its rows live in
+many slots: Redis 7 and Valkey allow that for scripts without a shebang, on a node that owns all the keys.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script and the digest by which a server knows it."""
+
+    text: str
+
+    @cached_property
+    def sha(self) -> str:
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+# ARGV: fence key, partition, claim, field, count of rows to write, then their keys and values, then keys to delete.
+# → {'missing'} | {'moved'} | {'fault', code} (chunk not done) | {'done', written, deleted, absent, position, code, …}
+# A fault's code is all that is returned of an error: its text may hold data.
+CHUNK = Script("""
+local function code(message)
+  if string.find(message, 'non local key', 1, true) then return 'NONLOCAL' end
+  if string.find(message, 'cluster is down', 1, true) then return 'CLUSTERDOWN' end
+  if string.find(message, 'exceeds maximum allowed', 1, true) then return 'TOOLARGE' end
+  if string.find(message, 'user executing the script', 1, true) then return 'NOPERM' end
+  return string.match(message, '^%-?(%u+)') or 'ERR'
+end
+local fence = redis.pcall('HGET', ARGV[1], ARGV[2])
+if type(fence) == 'table' then return {'fault', code(fence.err)} end
+if not fence then return {'missing'} end
+if fence ~= ARGV[3] then return {'moved'} end
+local field, writes = ARGV[4], tonumber(ARGV[5])
+local written, deleted, absent, position = 0, 0, 0, 0
+local result = {'done', 0, 0, 0}
+local function failed(reply)
+  if type(reply) ~= 'table' then return false end
+  result[#result + 1] = position
+  result[#result + 1] = code(reply.err)
+  return true
+end
+local function fatal()
+  local last = result[#result]
+  return last ~= 'WRONGTYPE' and last ~= 'TOOLARGE'
+end
+for i = 6, 4 + 2 * writes, 2 do
+  local reply = redis.pcall('HSET', ARGV[i], field, ARGV[i + 1])
+  if not failed(reply) then written = written + 1
+  elseif fatal() then return {'fault', result[#result]} end
+  position = position + 1
+end
+for i = 6 + 2 * writes, #ARGV do
+  local reply = redis.pcall('HDEL', ARGV[i], field)
+  if failed(reply) then
+    if fatal() then return {'fault', result[#result]} end
+  else
+    deleted = deleted + 1
+    if reply == 0 then absent = absent + 1 end
+  end
+  position = position + 1
+end
+result[2], result[3], result[4] = written, deleted, absent
+return result
+""")
+
+# KEYS: fence, run. ARGV: run, run attempt, count of partitions, first partition attempt. → 1, or 0 when a later
+# attempt of the run began already. The same attempt again changes nothing: its partitions may have moved on.
+BEGIN = Script("""
+local started = ARGV[1] .. ':' .. ARGV[2]
+local current = redis.call('GET', KEYS[2])
+if current then
+  local run, attempt = string.match(current, '^(.*):(%d+)$')
+  if run == ARGV[1] and tonumber(attempt) > tonumber(ARGV[2]) then return 0 end
+  if current == started and redis.call('HLEN', KEYS[1]) == tonumber(ARGV[3]) then return 1 end
+end
+redis.call('DEL', KEYS[1])
+for partition = 0, tonumber(ARGV[3]) - 1 do
+  redis.call('HSET', KEYS[1], partition, started .. ':' .. ARGV[4])
+end
+redis.call('SET', KEYS[2], started)
+return 1
+""")
+
+# KEYS: fence. ARGV: partition, run, run attempt, partition attempt. → 1 when the fence stands there now, 0 when it
+# stands elsewhere or further, -1 when there is none. It never moves back.
+MOVE = Script("""
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+if not current then return -1 end
+local run, run_attempt, attempt = string.match(current, '^(.*):(%d+):(%d+)$')
+if run ~= ARGV[2] or run_attempt ~= ARGV[3] or tonumber(attempt) > tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], run .. ':' .. run_attempt .. ':' .. ARGV[4])
+return 1
+""")
+
+# KEYS: fence. ARGV: run, run attempt, count of partitions. Nobody writes behind a closed fence.
+CLOSE = Script("""
+local started = ARGV[1] .. ':' .. ARGV[2] .. ':'
+for partition = 0, tonumber(ARGV[3]) - 1 do
+  local current = redis.call('HGET', KEYS[1], partition)
+  if current and string.sub(current, 1, #started) == started then
+    redis.call('HSET', KEYS[1], partition, started .. 'closed')
+  end
+end
+return 1
+""")
+
+# KEYS: run, marker. ARGV: run. → 1, or 0 when the run's key is gone: then data was lost, and nothing is marked.
+MARK = Script("""
+local current = redis.call('GET', KEYS[1])
+if not current or string.match(current, '^(.*):%d+$') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+return 1
+""")
+
+# KEYS: run, fence. ARGV: run. Removes them unless they are another run's by now.
+FINISH = Script("""
+local current = redis.call('GET', KEYS[1])
+if current and string.match(current, '^(.*):%d+$') == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end
+return 1
+""")
