@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
@@ -66,6 +66,18 @@ def organisation_page(*, permission: Permission = Permission.VIEW) -> Callable[[
     return decorate
 
 
+def signed_in_page(view: Page[P]) -> View:
+    """Make a view a page of a person rather than of an organisation; logged out → the log-in page and back."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return to_login(request)
+        return view(cast("SignedInRequest", request), *args, **kwargs)
+
+    return page
+
+
 def member(request: HttpRequest, slug: str) -> Actor:
     """Return the person as an actor of the organisation; `Http404` for a stranger and for a slug nobody has."""
     membership = (
@@ -85,6 +97,11 @@ def as_actor(membership: Membership, request: HttpRequest) -> Actor:
         user_id=membership.user_id,
         address=client_address(request.META),
     )
+
+
+def see_other(to: str, *args: object, **kwargs: object) -> HttpResponseRedirect:
+    """Answer a POST that did its work with a 303 to a page; `to` and the rest as for `redirect`."""
+    return HttpResponseRedirect(resolve_url(to, *args, **kwargs), status=303)
 
 
 def to_login(request: HttpRequest) -> HttpResponse:

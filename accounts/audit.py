@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.actors import Actor
@@ -32,3 +33,8 @@ def record(
         address=by.address,
         at=now or timezone.now(),
     )
+
+
+def of(by: Actor) -> QuerySet[AuditEvent]:
+    """List what happened in the actor's organisation, newest first."""
+    return AuditEvent.objects.filter(organisation_id=by.organisation.pk).order_by("-at", "-pk")

@@ -150,3 +150,18 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.target_type} {self.target}"
+
+    @property
+    def action_in_words(self) -> str:
+        """`token_generated` → "Token generated"."""
+        return _in_words(self.action)
+
+    @property
+    def target_type_in_words(self) -> str:
+        """`profiles_run` → "Profiles run"."""
+        return _in_words(self.target_type)
+
+
+def _in_words(name: str) -> str:
+    words = name.replace("_", " ").replace(".", " ")
+    return words[:1].upper() + words[1:]

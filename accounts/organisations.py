@@ -14,8 +14,8 @@ _SLUG_LENGTH = 50
 
 
 @transaction.atomic
-def create(*, name: str, founder: User, now: datetime, address: str | None = None) -> Actor:
-    """Create an organisation whose first Admin is `founder`; returns the founder as an actor in it."""
+def create(*, name: str, founder: User, now: datetime, address: str | None = None) -> Organisation:
+    """Create an organisation whose first Admin is `founder`."""
     organisation = Organisation.objects.create(name=name, slug=free_slug(name), created_at=now)
     Membership.objects.create(user=founder, organisation=organisation, role=Role.ADMIN, created_at=now)
     actor = Actor(organisation=organisation, role=Role.ADMIN, name=founder.email, user_id=founder.pk, address=address)
@@ -27,7 +27,7 @@ def create(*, name: str, founder: User, now: datetime, address: str | None = Non
         target=name,
         now=now,
     )
-    return actor
+    return organisation
 
 
 def free_slug(name: str) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "everyones",
     "identify",
     "issue",
+    "of",
     "own",
     "revoke",
 ]
@@ -124,6 +125,11 @@ def everyones(by: Actor) -> QuerySet[PersonalAccessToken]:
     if not by.may(Permission.MANAGE_ALL_TOKENS):
         raise PermissionRefused(Permission.MANAGE_ALL_TOKENS)
     return _live(by).select_related("owner").order_by("-created_at", "-pk")
+
+
+def of(by: Actor) -> QuerySet[PersonalAccessToken]:
+    """List the live tokens of the actor's organisation, for finding one by its public part."""
+    return _live(by)
 
 
 def _live(by: Actor) -> QuerySet[PersonalAccessToken]:

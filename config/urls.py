@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("account/", include("allauth.account.urls")),
+    path("account/", include("accounts.login_urls")),
+    path("", include("accounts.urls")),
     path("", include("config.api_urls")),
 ]

@@ -37,16 +37,18 @@ class Member:
 def founder(name: str, email: str) -> Member:
     """Make an organisation and its first Admin."""
     user = User.objects.create_user(email, name=email.partition("@")[0].title())
-    return _signed_in(user, organisations.create(name=name, founder=user, now=timezone.now()))
+    organisation = organisations.create(name=name, founder=user, now=timezone.now())
+    return _signed_in(user, organisation, Role.ADMIN)
 
 
 def colleague(of: Member, email: str, role: Role) -> Member:
     """Add a person to the organisation of `of`."""
     user = members.add(email=email, role=role, by=of.actor, now=timezone.now()).user
-    return _signed_in(user, Actor(organisation=of.organisation, role=role, name=user.email, user_id=user.pk))
+    return _signed_in(user, of.organisation, role)
 
 
-def _signed_in(user: User, actor: Actor) -> Member:
+def _signed_in(user: User, organisation: Organisation, role: Role) -> Member:
+    actor = Actor(organisation=organisation, role=role, name=user.email, user_id=user.pk)
     client = Client()
     client.force_login(user)
     return Member(user=user, actor=actor, client=client)

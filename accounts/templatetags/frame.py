@@ -11,6 +11,7 @@ from django.template.context import RequestContext
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString, mark_safe
 
+from accounts.actors import Actor
 from accounts.models import Organisation
 from accounts.roles import Permission
 
@@ -66,6 +67,12 @@ def navigation(context: RequestContext) -> list[Item]:
         for place in PLACES
         if request.actor.may(place.permission) and (url := _url(place.url_name, request.organisation))
     ]
+
+
+@register.filter
+def may(actor: Actor, permission: str) -> bool:
+    """Tell whether the actor's role includes a permission, by its value: `request.actor|may:"manage_members"`."""
+    return actor.may(Permission(permission))
 
 
 @register.simple_tag(takes_context=True)

@@ -1,0 +1,159 @@
+"""What people type on the pages of accounts, checked and turned into values."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
+from allauth.account.forms import LoginForm as AllauthLoginForm
+from django import forms
+from django.contrib.auth import password_validation
+
+from accounts import roles
+from accounts.models import User
+from accounts.roles import Role
+
+PASSWORD_HELP = "At least 10 characters, not a common password, and unlike your name and e-mail address."  # noqa: S105 - a help text
+NEVER, CUSTOM = "never", "custom"
+EXPIRIES = (
+    ("30", "30 days"),
+    ("90", "90 days"),
+    ("365", "1 year"),
+    (CUSTOM, "On a day of your choice"),
+    (NEVER, "Never"),
+)
+
+
+class LoginForm(AllauthLoginForm):  # type: ignore[misc]  # allauth has no types
+    """allauth's, with labels instead of placeholders."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name(self.fields["login"], "E-mail")
+        _name(self.fields["password"], "Password")
+        if "remember" in self.fields:
+            _name(self.fields["remember"], "Keep me logged in on this device")
+
+
+class ChangePasswordForm(AllauthChangePasswordForm):  # type: ignore[misc]  # allauth has no types
+    """allauth's, with labels instead of placeholders."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name(self.fields["oldpassword"], "Current password")
+        _name(self.fields["password1"], "New password", PASSWORD_HELP)
+        _name(self.fields["password2"], "New password again")
+
+
+class SetUpForm(forms.Form):
+    """The organisation and its first Admin. `code` stands first: without it the rest is for nothing."""
+
+    code = forms.CharField(
+        label="Set-up code",
+        max_length=40,
+        help_text="Printed by `manage.py setup_code` on the server; good for an hour and five tries.",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "mono", "spellcheck": "false"}),
+    )
+    organisation = forms.CharField(
+        label="Organisation",
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    name = forms.CharField(label="Your name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    email = forms.EmailField(
+        label="Your e-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
+    )
+    password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        strip=False,
+        help_text=PASSWORD_HELP,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the password against the rules, the person's own name and address included."""
+        values: dict[str, Any] = self.cleaned_data
+        if "password" in values:
+            person = User(email=values.get("email", ""), name=values.get("name", ""))
+            try:
+                password_validation.validate_password(values["password"], person)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return values
+
+
+class NewTokenForm(forms.Form):
+    """A token to generate: its name, a role up to the person's own, and when it ends."""
+
+    name = forms.CharField(
+        label="Token name",
+        max_length=100,
+        help_text="What will use it, so that you know later which one to delete.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    role = forms.ChoiceField(label="Role")
+    expiry = forms.ChoiceField(label="Expires", choices=EXPIRIES, initial="90")
+    expires_on = forms.DateField(
+        label="Last day",
+        required=False,
+        help_text="Only for a day of your choice: the token works until the end of it (UTC).",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def __init__(self, *args: Any, own_role: Role, now: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._now = now
+        role = self.fields["role"]
+        assert isinstance(role, forms.ChoiceField)
+        role.choices = [(choice.value, choice.label) for choice in roles.up_to(own_role)]
+        role.help_text = "A token never does more than this, nor more than you may at the time it is used. "
+        role.help_text += (
+            "Calling the Activation API needs Admin."
+            if own_role == Role.ADMIN
+            else "Calling the Activation API needs Admin, which only Admins can give."
+        )
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the day where one was promised, and for one that is still to come."""
+        values: dict[str, Any] = self.cleaned_data
+        if values.get("expiry") == CUSTOM and "expires_on" in values:
+            day: date | None = values["expires_on"]
+            if day is None:
+                self.add_error("expires_on", "Choose the last day, or another expiry.")
+            elif _end_of(day) <= self._now:
+                self.add_error("expires_on", "This day is over. Choose a later one.")
+        return values
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The moment the token ends at; None is never."""
+        expiry: str = self.cleaned_data["expiry"]
+        if expiry == NEVER:
+            return None
+        if expiry == CUSTOM:
+            return _end_of(self.cleaned_data["expires_on"])
+        return self._now + timedelta(days=int(expiry))
+
+
+class RoleForm(forms.Form):
+    """A member's role."""
+
+    role = forms.ChoiceField(label="Role", choices=Role.choices, widget=forms.RadioSelect)
+
+
+class ProfileForm(forms.Form):
+    """What colleagues see of a person."""
+
+    name = forms.CharField(label="Name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+
+
+def _name(field: forms.Field, label: str, help_text: str = "") -> None:
+    field.label, field.help_text = label, help_text
+    field.widget.attrs.pop("placeholder", None)
+
+
+def _end_of(day: date) -> datetime:
+    """Return the first moment after `day` in UTC. The last day there is has no day after it and ends a second early."""
+    if day == date.max:
+        return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
+    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=UTC)

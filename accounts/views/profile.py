@@ -1,0 +1,98 @@
+"""A person's own pages: profile, and personal access tokens from generating to deleting."""
+
+import json
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import people, tokens
+from accounts.access import SignedInRequest, organisation_page, see_other
+from accounts.actors import PermissionRefused
+from accounts.forms import NewTokenForm, ProfileForm
+from accounts.models import PersonalAccessToken
+from accounts.roles import Permission, Role
+
+EXAMPLE = {"entity": "user", "destinationId": "<destination id>", "id": {"type": "email", "value": "jane@example.com"}}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page()
+def account(request: SignedInRequest) -> HttpResponseBase:
+    """Show and change one's own name; lead to password and tokens."""
+    form = ProfileForm(request.POST or None, initial={"name": request.user.name})
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        people.rename(request.user, name=name, address=request.actor.address, now=timezone.now())
+        messages.success(request, "Your name is changed.")
+        return see_other("accounts:account", organisation=request.organisation.slug)
+    return render(request, "accounts/account.html", {"form": form})
+
+
+@require_safe
+@organisation_page()
+def token_list(request: SignedInRequest) -> HttpResponse:
+    """List one's own tokens, without their secrets."""
+    context = {"tokens": tokens.own(request.actor), "now": timezone.now()}
+    return render(request, "accounts/tokens.html", context)
+
+
+@require_safe
+@organisation_page(permission=Permission.MANAGE_ALL_TOKENS)
+def everyones_tokens(request: SignedInRequest) -> HttpResponse:
+    """List the tokens of all members."""
+    context = {"tokens": tokens.everyones(request.actor), "now": timezone.now()}
+    return render(request, "accounts/everyones_tokens.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page()
+def token_new(request: SignedInRequest) -> HttpResponse:
+    """Generate a token. The answer to the POST is the only page that ever shows its text, and nobody may keep it."""
+    now = timezone.now()
+    form = NewTokenForm(request.POST or None, own_role=request.actor.role, now=now)
+    if form.is_valid():
+        issued = tokens.issue(
+            name=form.cleaned_data["name"],
+            role=Role(form.cleaned_data["role"]),
+            expires_at=form.expires_at,
+            by=request.actor,
+            now=now,
+        )
+        context = {"token": issued.token, "text": issued.text, "curl": curl_line(issued.text)}
+        return render(request, "accounts/token_shown_once.html", context)
+    return render(request, "accounts/token_new.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page()
+def token_delete(request: SignedInRequest, public_part: str) -> HttpResponseBase:
+    """Ask, then delete one's own token or, as an Admin, anybody's."""
+    actor = request.actor
+    mine = get_object_or_404(tokens.of(actor).select_related("owner"), public_part=public_part)
+    if mine.owner_id != actor.user_id and not actor.may(Permission.MANAGE_ALL_TOKENS):
+        raise PermissionRefused(Permission.MANAGE_ALL_TOKENS)
+    back = "accounts:tokens" if mine.owner_id == actor.user_id else "accounts:everyones_tokens"
+    if request.method == "POST":
+        try:
+            tokens.revoke(public_part, by=actor, now=timezone.now())
+        except PersonalAccessToken.DoesNotExist:
+            raise Http404 from None
+        messages.success(request, f"The token {mine.name} is deleted. It stops working within a second.")
+        return see_other(back, organisation=request.organisation.slug)
+    return render(request, "accounts/token_delete.html", {"token": mine, "back": back})
+
+
+def curl_line(text: str) -> str:
+    """Return a command that calls the Activation API with a token; the destination's id is left to fill in."""
+    return (
+        f"curl -s {settings.PUBLIC_URL}/v2/activation \\\n"
+        f"  -H 'Authorization: Bearer {text}' \\\n"
+        f"  -H 'Content-Type: application/json' \\\n"
+        f"  -d '{json.dumps(EXAMPLE)}'"
+    )
