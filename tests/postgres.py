@@ -67,10 +67,10 @@ class PostgresServer:
 
 
 def _program(name: str) -> str:
-    found = [str(path) for path in sorted(PROGRAMS.glob(f"*/bin/{name}"))] or [shutil.which(name)]
+    found: list[str | None] = [str(path) for path in sorted(PROGRAMS.glob(f"*/bin/{name}"))] or [shutil.which(name)]
     if found[-1] is None:
         raise RuntimeError(f"no {name} below {PROGRAMS} or on the PATH: the tests need a PostgreSQL server's programs")
-    return found[-1]
+    return str(found[-1])
 
 
 def _run(command: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The named steps of a warehouse check, in the order in which they depend on each other; the same for every warehouse."""
+"""The named steps of a warehouse check, in the order in which they depend on each other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -13,9 +13,8 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 
-
 BLANKS = " \t\n\r\f\v"  # what `Dialect.normalise` trims
-OWN_TABLE = re.compile(r"activation_[0-9a-f]{8}_[a-z0-9_]{1,36}")  # at most 55 bytes
+OWN_TABLE = re.compile(r"activation_[0-9a-f]{8}_[a-z0-9_]{1,35}")  # at most 55 bytes
 
 
 def own_table(name: str) -> str:
@@ -153,8 +152,8 @@ class Dialect(Protocol):
         """Expression: a text expression after one step of an id's normalisation.
 
         `trim` takes the six ASCII blanks (space, tab, line feed, carriage return, form feed, vertical tab) off both
-        ends, `lower` turns A to Z into a to z and nothing else: the same in every warehouse, whatever its locale, and in
-        `activation.engine.profiles.normalise`.
+        ends, `lower` turns A to Z into a to z and nothing else: the same in every warehouse, whatever its locale, and
+        in `activation.engine.profiles.normalise`.
         """
 
     def value(self, column: Column) -> Value:

@@ -1,0 +1,218 @@
+"""PostgreSQL as a warehouse, through ADBC: rows come as Arrow, never as Python objects.
+
+Open it inside the process that uses it: the driver hangs in a child that forked after it was used.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import adbc_driver_manager
+import pyarrow as pa
+from adbc_driver_postgresql import StatementOptions, dbapi
+
+from projects.warehouses import checks, postgresql_checks
+from projects.warehouses import postgresql_catalogue as catalogue
+from projects.warehouses.port import (
+    CheckStep,
+    Column,
+    Dialect,
+    GrantMissing,
+    QueryCancelled,
+    QueryFailed,
+    Relation,
+    RelationMissing,
+    WarehouseError,
+)
+from projects.warehouses.postgresql_dialect import SCHEMA, PostgreSQLDialect, quote
+from projects.warehouses.postgresql_errors import GRANTS, connection_error, statement_error
+from projects.warehouses.postgresql_settings import PostgreSQLSettings
+
+__all__ = ["PostgreSQLSettings", "PostgreSQLWarehouse"]
+
+BYTES_PER_ROW = 400  # for the size of batches only
+
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\?")
+
+
+class PostgreSQLWarehouse:
+    """One connection to a PostgreSQL warehouse, made when it is first needed (`port.Warehouse`)."""
+
+    def __init__(self, settings: PostgreSQLSettings) -> None:
+        self.dialect: Dialect = PostgreSQLDialect()
+        self._settings = settings
+        self._open: dbapi.Connection | None = None
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, relations: Sequence[Relation] = ()) -> Iterator[CheckStep]:
+        """Check connection, schemas, our schema and each view, in this order; see `port.Warehouse.check`."""
+        yield from checks.run(postgresql_checks.actions(self, relations))
+
+    def schemas(self) -> list[str]:
+        """List the schemas, without PostgreSQL's own."""
+        return [str(name) for (name,) in self.fetch(catalogue.SCHEMAS)]
+
+    def relations(self, schema: str) -> list[str]:
+        """List the views and tables of a schema. Raises `RelationMissing` when there is no such schema."""
+        if not self.fetch(catalogue.SCHEMA_USABLE, ("USAGE", schema)):
+            raise RelationMissing(f"There is no schema {schema}.", detail="3F000")
+        return [str(name) for (name,) in self.fetch(catalogue.RELATIONS, (schema,))]
+
+    def describe(self, relation: Relation) -> list[Column]:
+        """List a view's columns in order. Raises `RelationMissing`, `GrantMissing`."""
+        found = self.fetch(catalogue.RELATION_USABLE, (relation.schema, relation.name))
+        if not found:
+            raise RelationMissing(f"There is no view {relation.schema}.{relation.name}.", detail="42P01")
+        schema_usable, readable = found[0]
+        if not schema_usable:
+            raise _ungranted(f"USAGE on the schema {relation.schema}")
+        if not readable:
+            raise _ungranted(f"SELECT on {relation.schema}.{relation.name}")
+        rows = self.fetch(catalogue.COLUMNS, (relation.schema, relation.name))
+        return [Column(str(name), str(type_name)) for name, type_name in rows]
+
+    def fetch(
+        self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()
+    ) -> list[tuple[object, ...]]:
+        """Run a query with a small result; `uses` means nothing here."""
+        with self._cursor() as cursor:
+            if parameters:
+                cursor.execute(numbered(sql), tuple(parameters))
+            else:
+                cursor.execute(sql)
+            columns = [column.to_pylist() for column in cursor.fetch_arrow_table().columns]
+        return list(zip(*columns, strict=True))
+
+    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
+        """Make a table of ours, ordered and indexed, in one transaction; see `port.Warehouse.create`."""
+        table, new = self.dialect.snapshot(name), f"{quote(SCHEMA)}.{quote(f'{name}_new')}"
+        layout = f" ORDER BY {order_by}" if order_by else ""
+        with self._transaction():
+            self._execute(f"DROP TABLE IF EXISTS {new}")
+            rows = self._execute(f"CREATE TABLE {new} AS SELECT * FROM ({select}) q{layout}")
+            if order_by:
+                self._execute(f"CREATE INDEX ON {new} ({order_by})")
+            self._execute(f"DROP TABLE IF EXISTS {table}")
+            self._execute(f"ALTER TABLE {new} RENAME TO {quote(name)}")
+        self._execute(f"ANALYZE {table}")
+        return rows
+
+    def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its result in Arrow batches, in flat memory.
+
+        The connection serves nothing else until the stream is at its end or closed.
+        """
+        with self._cursor() as cursor:
+            size = str(batch_rows * BYTES_PER_ROW)
+            cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: size})
+            cursor.execute(sql)
+            reader, ended = cursor.fetch_record_batch(), False
+            try:
+                for batch in reader:
+                    for start in range(0, batch.num_rows, batch_rows):
+                        yield batch.slice(start, batch_rows)
+                ended = True
+            finally:
+                if not ended:
+                    self.cancel()
+
+    def tables(self, prefix: str) -> list[str]:
+        """List our own tables whose names begin with `prefix`."""
+        return [str(name) for (name,) in self.fetch(catalogue.OWN_TABLES, (SCHEMA, prefix))]
+
+    def drop(self, name: str) -> None:
+        """Drop a table of ours; not being there is fine, nor is its schema."""
+        self._execute(f"DROP TABLE IF EXISTS {self.dialect.snapshot(name)}")
+
+    def cancel(self) -> None:
+        """Stop the statement that runs now. May be called from another thread."""
+        connection, self._cancelled = self._open, True
+        if connection is not None:
+            with suppress(adbc_driver_manager.Error):
+                connection.adbc_cancel()
+
+    def close(self) -> None:
+        """Close the connection; closing twice is fine."""
+        connection, self._open = self._open, None
+        if connection is not None:
+            with suppress(adbc_driver_manager.Error):
+                connection.close()
+
+    def _connection(self) -> dbapi.Connection:
+        """Return the connection; the first call makes it and fixes the session's settings."""
+        if self._open is None:
+            try:
+                self._open = dbapi.connect(self._settings.uri(), autocommit=True)
+            except adbc_driver_manager.Error as error:
+                raise connection_error(error) from None
+            self.fetch(catalogue.session_settings())
+        return self._open
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """Give a cursor, closed before anything else happens; the driver's errors become ours, its texts end here."""
+        cursor = self._connection().cursor()
+        self._cancelled = False
+        try:
+            yield cursor
+        except adbc_driver_manager.Error as error:
+            raise statement_error(error) from None
+        except (OSError, pa.ArrowException):
+            raise self._stream_error(cursor) from None
+        finally:
+            with suppress(adbc_driver_manager.Error):
+                cursor.close()
+
+    def _stream_error(self, failed: Any) -> WarehouseError:
+        """Tell why a stream ended early: Arrow hands on no SQLSTATE, so the connection is asked whether it lives."""
+        if self._cancelled:
+            return QueryCancelled("The statement was cancelled.", detail="57014")
+        with suppress(adbc_driver_manager.Error):
+            failed.close()
+        try:
+            self._execute("ROLLBACK")
+        except WarehouseError as error:
+            return error
+        return QueryFailed("The warehouse broke off a query while it was being read.")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(WarehouseError):
+                self._execute("ROLLBACK")
+            raise
+        self._execute("COMMIT")
+
+    def _execute(self, sql: str) -> int:
+        """Run a statement without a result and return how many rows it is about, or -1."""
+        with self._cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+
+
+def numbered(sql: str) -> str:
+    """Return a query with its `?` parameters numbered as PostgreSQL wants them; quoted text is left alone."""
+    count = 0
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal count
+        if match[0] != "?":
+            return match[0]
+        count += 1
+        return f"${count}"
+
+    return _PARAMETER.sub(replaced, sql)
+
+
+def _ungranted(grant: str) -> GrantMissing:
+    return GrantMissing(f"The user lacks {grant}. {GRANTS}", detail="42501")
