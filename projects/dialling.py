@@ -40,11 +40,11 @@ def _duckdb(connection: DuckDBConnection, warehouse: Warehouse) -> port.Warehous
     # Adapters are imported where they are used: web processes never load a driver.
     from projects.warehouses.duckdb import DuckDBWarehouse
 
-    folder = Path(settings.DUCKDB_DIR)
-    file = (folder / connection.file).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise port.WarehouseRefused(f"{connection.file} leads out of the warehouse folder. Put the file itself there.")
-    return DuckDBWarehouse(file, snapshot_dir=Path(settings.SNAPSHOT_DIR) / warehouse.public_id)
+    return DuckDBWarehouse(
+        Path(connection.file),
+        folder=Path(settings.DUCKDB_DIR),
+        snapshot_dir=Path(settings.SNAPSHOT_DIR) / warehouse.public_id,
+    )
 
 
 def _postgresql(connection: PostgreSQLConnection, password: str) -> port.Warehouse:

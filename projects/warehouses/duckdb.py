@@ -11,25 +11,29 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
 
+from projects.warehouses import checks
 from projects.warehouses.duckdb_dialect import DuckDBDialect
 from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer, Children
 from projects.warehouses.port import (
     CheckStep,
     Column,
+    Dialect,
     Relation,
     RelationMissing,
-    WarehouseError,
+    WarehouseRefused,
     WarehouseUnreachable,
     own_table,
 )
 
 FETCH_BATCH = 10_000
+SNAPSHOT_FOLDER = "Write, read and remove a snapshot file"
 LEFT_OVER_AFTER = 7 * 24 * 3600  # seconds; no statement runs that long
 RESERVED_CATALOGS = frozenset({"memory", "system", "temp", "main", "_made"})
 
@@ -45,7 +49,7 @@ RELATIONS = (
 )
 
 
-class FileRefused(WarehouseError):
+class FileRefused(WarehouseRefused):
     """The file is not one that may be opened: it lies outside the folder for DuckDB files, or is no plain file."""
 
     code = "file_refused"
@@ -89,7 +93,8 @@ class DuckDBWarehouse:
         self._snapshots = snapshot_dir
         self._limits = {"memory_limit": memory_limit, "threads": threads}
         self._children = Children(snapshot_dir)
-        self.dialect = DuckDBDialect(_catalog(file))
+        self._catalog = _catalog(file)
+        self.dialect: Dialect = DuckDBDialect(self._catalog)
 
     def __enter__(self) -> Self:
         return self
@@ -102,35 +107,29 @@ class DuckDBWarehouse:
 
         A view that cannot be read does not keep the others from being tried.
         """
-        first: list[tuple[str, str, Callable[[], str]]] = [
-            (
-                "Connection",
-                "Put the file into the folder for DuckDB files, and end what writes to it.",
-                self._check_file,
+        actions = [
+            _action(
+                checks.CONNECTION, self._check_file, "Put the file into the folder DUCKDB_DIR; end what writes to it."
             ),
-            ("Schemas", "Check that the file holds what your Profiles project built.", self._check_schemas),
-            ("Snapshot folder", "Let this program write to the snapshot folder (SNAPSHOT_DIR).", self._check_folder),
+            _action(checks.SCHEMAS, self._check_schemas, "Check that the file holds what your Profiles project built."),
+            _action(SNAPSHOT_FOLDER, self._check_folder, "Let this program write to the folder SNAPSHOT_DIR."),
         ]
-        reached = True
-        for name, cure, action in first:
-            step = _tried(name, cure, action) if reached else CheckStep(name, "not_reached")
-            reached = step.state == "passed"
-            yield step
+        cure = "Run your Profiles project, and check that the view reads only tables of its own file."
         for relation in relations:
-            name, action = f"View {relation.schema}.{relation.name}", partial(self._check_view, relation)
-            cure = "Run your Profiles project, and check that the view reads tables of its own file only."
-            yield _tried(name, cure, action) if reached else CheckStep(name, "not_reached")
+            step = _action(checks.reads(relation), partial(self._check_view, relation), cure)
+            actions.append(replace(step, needed=False))
+        return checks.run(actions)
 
     def schemas(self) -> list[str]:
         """List the file's schemas."""
-        return [str(row[0]) for row in self._rows(SCHEMAS, [self.dialect.catalog])]
+        return [str(row[0]) for row in self._rows(SCHEMAS, [self._catalog])]
 
     def relations(self, schema: str) -> list[str]:
         """List the views and tables of a schema, whose name is taken in any case. Raises `RelationMissing`."""
         names = {name.lower(): name for name in self.schemas()}
         if schema.lower() not in names:
             raise RelationMissing(f"The file has no schema {schema}.")
-        place = [self.dialect.catalog, names[schema.lower()]]
+        place = [self._catalog, names[schema.lower()]]
         return [str(row[0]) for row in self._rows(RELATIONS, place * 2)]
 
     def describe(self, relation: Relation) -> list[Column]:
@@ -212,7 +211,7 @@ class DuckDBWarehouse:
         batch_rows: int = FETCH_BATCH,
     ) -> Iterator[Answer]:
         request = {
-            "customer": [str(admitted(self._file, self._folder)), self.dialect.catalog] if customer else None,
+            "customer": [str(admitted(self._file, self._folder)), self._catalog] if customer else None,
             "snapshots": [[str(self._path(name)), name] for name in dict.fromkeys(uses)],
             "output": str(output) if output else None,
             "sql": sql,
@@ -225,7 +224,7 @@ class DuckDBWarehouse:
 
     def _names_customer(self, sql: str) -> bool:
         """Whether a statement reads the customer's file, which is locked for writers meanwhile."""
-        return f"{self.dialect.quote(self.dialect.catalog)}." in sql
+        return f"{self.dialect.quote(self._catalog)}." in sql
 
     def _path(self, name: str) -> Path:
         return self._snapshots / f"{own_table(name)}.duckdb"
@@ -273,8 +272,5 @@ def _batches(answer: Answer) -> Iterator[pa.RecordBatch]:
     answer.finish()
 
 
-def _tried(name: str, cure: str, action: Callable[[], str]) -> CheckStep:
-    try:
-        return CheckStep(name, "passed", action())
-    except WarehouseError as error:
-        return CheckStep(name, "failed", str(error), cure)
+def _action(name: str, run: Callable[[], str], cure: str) -> checks.Action:
+    return checks.Action(name, run, lambda _: cure)

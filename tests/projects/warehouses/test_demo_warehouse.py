@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -14,15 +15,15 @@ NOW = dt.datetime(2026, 5, 4, 12, 0, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     file = tmp_path_factory.mktemp("demo") / "northlight.duckdb"
     started = time.perf_counter()
     demo_warehouse.build(file, now=NOW)
     assert time.perf_counter() - started < 15  # about 1 s on a machine of its own
     assert [entry.name for entry in file.parent.iterdir()] == ["northlight.duckdb"]
-    connection = duckdb.connect(str(file), read_only=True)
-    connection.execute(f"SET search_path = '{demo_warehouse.OUTPUT_SCHEMA}'")
-    return connection
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute(f"SET search_path = '{demo_warehouse.OUTPUT_SCHEMA}'")
+        yield connection
 
 
 def _using_ids() -> list[tuple[str, str, str]]:
