@@ -4,10 +4,12 @@ from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
 from config import health
+from projects.api import RunReports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/activation", FetchView.as_view()),
     path("v2/activation", ActivationView.as_view()),
+    path("v2/projects/<str:project_id>/runs", RunReports.as_view()),
     path("healthz", health.alive),
     path("readyz", health.ready),
 ]
