@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from projects.warehouses.port import CheckStep, Relation, WarehouseError
 
 CONNECTION = "Connection"
-SCHEMAS = "List schemas"
+SCHEMAS = "Schemas"
 OWN_SCHEMA = "Write, read and drop a table"
 
 
 def reads(relation: Relation) -> str:
     """Return the name of the step that reads a view."""
-    return f"Read {relation.schema}.{relation.name}"
+    return f"View {relation.schema}.{relation.name}"
 
 
 @dataclass(frozen=True)

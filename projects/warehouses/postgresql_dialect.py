@@ -102,6 +102,10 @@ class PostgreSQLDialect:
         """Spread by PostgreSQL's own 64-bit hash."""
         return f"((hashtextextended({expression}, 0) & 9223372036854775807) % {buckets:d})"
 
+    def registry_complete(self, metadata: str) -> str:
+        """Look for the status 2, compared as text: an entry of another shape is merely not complete."""
+        return f"((({metadata})::text::jsonb #>> '{{complete,status}}') = '2')"
+
 
 def quote(name: str) -> str:
     """Quote an identifier."""
