@@ -62,8 +62,10 @@ class RedisDestination(models.Model):
 class DestinationProbe(models.Model):
     """A connection test asked for on a page; a control task runs it and writes the steps.
 
-    `credentials` holds what was typed, encrypted, until the probe ends. A passed probe that was asked for with
-    `then_enable` creates the destination and turns the sync on.
+    Once passed it creates the destination as it was tried and, asked for in a project, turns that project's sync on.
+    What was typed is kept, secrets encrypted, so that a failed one is corrected without typing it all again; the
+    secrets go once the probe has passed or is an hour old (`activation.probes`). `adopted` holds `public_id` and
+    `workspace_id` where data already in Redis is adopted. `attempt` names the present claim.
     """
 
     class State(models.TextChoices):
@@ -74,14 +76,25 @@ class DestinationProbe(models.Model):
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
     destination = models.ForeignKey(RedisDestination, on_delete=models.CASCADE, null=True, related_name="probes")
+    name = models.CharField(max_length=100)
     settings = models.JSONField(default=dict)
     credentials = models.TextField(blank=True)
+    adopted = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     steps = models.JSONField(default=list)
+    problem = models.CharField(max_length=500, blank=True)
     requested_by = models.CharField(max_length=254)
+    requested_by_id = models.BigIntegerField(null=True)
+    address = models.GenericIPAddressField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("organisation", "-created_at"), name="probe_newest_first"),)
 
     def __str__(self) -> str:
         return f"{self.public_id}: {self.state}"
@@ -95,7 +108,10 @@ class DeletedProfilesPolicy(models.TextChoices):
 
 
 class Activation(models.Model):
-    """A project's switch *Enable sync to Redis*: one per project, with one destination."""
+    """A project's switch *Enable sync to Redis*: one per project, with one destination.
+
+    `seen_revision` and `seen_placements_at` tell which specification and places its sources were made from.
+    """
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="activation")
     destination = models.ForeignKey(RedisDestination, on_delete=models.PROTECT, related_name="activations")
@@ -106,6 +122,8 @@ class Activation(models.Model):
     )
     guard_percent = models.PositiveSmallIntegerField(default=30)
     guard_rows = models.PositiveIntegerField(default=100)
+    seen_revision = models.PositiveIntegerField(default=0)
+    seen_placements_at = models.DateTimeField(null=True)
     enabled_by = models.CharField(max_length=254)
     enabled_at = models.DateTimeField(default=timezone.now)
 

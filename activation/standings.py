@@ -1,0 +1,133 @@
+"""Where each source and each activation stands, in the words that pages show.
+
+Reads only. A state is one of the five that a badge knows: ok, working, attention, failed, neutral.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from accounts.templatetags.components import duration_words
+from activation import syncs
+from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
+from projects import runs
+from projects.models import ProfilesRun
+
+_PHASE_WORDS = {
+    RunState.QUEUED: "Waiting for a worker",
+    RunState.SNAPSHOT: "Taking a snapshot",
+    RunState.LOADING: "Loading",
+    RunState.FINISHING: "Finishing",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a source stands: `run` is its newest run, `progress` is there while that one loads."""
+
+    source: Source
+    state: str
+    word: str
+    run: SyncRun | None = None
+    progress: syncs.Progress | None = None
+
+    @property
+    def pace(self) -> str:
+        """Say how fast the run is and how long it will take."""
+        return pace_words(self.progress) if self.progress else ""
+
+    @property
+    def active(self) -> bool:
+        """Tell whether a run of it is under way."""
+        return self.run is not None and self.run.state in ACTIVE_STATES
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where a whole activation stands, in one line."""
+
+    state: str
+    word: str
+    profiles: int
+    synced_at: datetime | None
+    active: bool
+
+
+def of_sources(sources: QuerySet[Source], *, now: datetime) -> list[Standing]:
+    """Tell where each source stands, in a fixed number of queries plus one for each run that loads now."""
+    newest_run = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk").values("pk")[:1]
+    rows = list(
+        sources.select_related("activation__project", "destination")
+        .annotate(newest_run=Subquery(newest_run))
+        .order_by("status", "entity", "feature_view", "pk")
+    )
+    by_id = SyncRun.objects.in_bulk([row.newest_run for row in rows if row.newest_run])
+    newest_profiles_runs = _newest_profiles_runs(rows)
+    return [
+        _standing(row, by_id.get(row.newest_run), newest_profiles_runs[row.activation.project_id], now=now)
+        for row in rows
+    ]
+
+
+def of_run(run: SyncRun) -> tuple[str, str]:
+    """Return the state and the word of a single run's badge."""
+    state = RunState(run.state)
+    if state in _PHASE_WORDS:
+        return "working", _PHASE_WORDS[state]
+    looks = {RunState.SUCCEEDED: "ok", RunState.FAILED: "failed", RunState.CANCELLED: "neutral"}
+    return looks[state], str(state.label)
+
+
+def pace_words(progress: syncs.Progress) -> str:
+    """Say how fast a run is and how long it will take: "210,000 rows/s · 4 s left"."""
+    words = []
+    if progress.rows_per_second:
+        words.append(f"{progress.rows_per_second:,.0f} rows/s")
+    if progress.seconds_left is not None:
+        words.append(f"{duration_words(progress.seconds_left)} left")
+    return " · ".join(words)
+
+
+def summary(activation: Activation, standings: Sequence[Standing]) -> Summary:
+    """Say in one line where a project's sync stands: the worst of its sources decides."""
+    current = [standing for standing in standings if standing.source.status == Source.Status.ACTIVE]
+    state, word = _worst(activation, current)
+    finished = [standing.source.base_run.finished_at for standing in current if standing.source.base_run]
+    return Summary(
+        state=state,
+        word=word,
+        profiles=sum(standing.source.base_rows for standing in current),
+        synced_at=max((at for at in finished if at), default=None),
+        active=any(standing.active for standing in current),
+    )
+
+
+def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, str]:
+    if not activation.enabled:
+        return "neutral", "Off"
+    states = {standing.state: standing.word for standing in standings}
+    for state, word in (("failed", "A sync failed"), ("working", "Syncing"), ("attention", ""), ("neutral", "")):
+        if state in states:
+            return state, word or states[state]
+    return ("ok", "In step") if states else ("attention", "Nothing to sync")
+
+
+def _newest_profiles_runs(sources: Iterable[Source]) -> dict[int, ProfilesRun | None]:
+    projects = {source.activation.project_id: source.activation.project for source in sources}
+    return {number: runs.latest_finished(project) for number, project in projects.items()}
+
+
+def _standing(source: Source, run: SyncRun | None, newest: ProfilesRun | None, *, now: datetime) -> Standing:
+    if source.status == Source.Status.RETIRED:
+        return Standing(source, "neutral", "Retired", run)
+    if run is None:
+        return Standing(source, "neutral", "Not synced yet")
+    if run.state in ACTIVE_STATES:
+        progress = syncs.progress(run, now=now) if run.state == RunState.LOADING else None
+        return Standing(source, *of_run(run), run, progress)
+    if run.state != RunState.SUCCEEDED:
+        return Standing(source, *of_run(run), run)
+    behind = newest is not None and source.seen_profiles_run_id != newest.pk
+    return Standing(source, "attention", "Behind", run) if behind else Standing(source, "ok", "In step", run)
