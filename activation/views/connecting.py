@@ -1,0 +1,163 @@
+"""Turning the sync on and off: choose or connect a Redis, watch the test of its connection, confirm."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from accounts.access import SignedInRequest, organisation_page
+from accounts.roles import Permission
+from accounts.vault import SecretUnreadable
+from activation import enabling, probes
+from activation.access import probe_for
+from activation.forms import ConnectForm, ExistingForm
+from activation.models import Activation, DestinationProbe, RedisDestination
+from activation.preconditions import preconditions
+from activation.views import waking
+from projects.access import project_for
+from projects.models import Project
+
+_ENDED = (DestinationProbe.State.PASSED, DestinationProbe.State.FAILED)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page(permission=Permission.MANAGE_ACTIVATION)
+def enable(request: SignedInRequest, project: str) -> HttpResponse:
+    """Ask which Redis to sync to: one of ours, or a new one whose connection is tested first."""
+    row = project_for(request.actor, project)
+    if not all(point.met for point in preconditions(row)):
+        return redirect("activation:settings", request.organisation.slug, row.slug)
+    if request.method != "POST":
+        return _ask(request, row)
+    if request.POST.get("use") == "existing":
+        return _use_existing(request, row)
+    return _connect(request, row)
+
+
+@require_GET
+@organisation_page(permission=Permission.MANAGE_ACTIVATION)
+def watch(request: SignedInRequest, project: str, probe: str) -> HttpResponse:
+    """Show how far the connection test is; when it failed, the form again with everything but the secrets."""
+    row = project_for(request.actor, project)
+    found = probe_for(request.actor, probe)
+    if found.project_id != row.pk:
+        raise Http404
+    if found.state == DestinationProbe.State.PASSED:
+        return _arrived(request, row)
+    if request.htmx and found.state in _ENDED:
+        return HttpResponseClientRedirect(request.path)
+    if found.state == DestinationProbe.State.FAILED:
+        return _ask(request, row, connect=_again(row, found), probe=found)
+    page = "activation/_probe.html" if request.htmx else "activation/probe.html"
+    response = render(request, page, {"project": row, "probe": found})
+    patch_vary_headers(response, ("HX-Request",))
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page(permission=Permission.MANAGE_ACTIVATION)
+def disable(request: SignedInRequest, project: str) -> HttpResponse:
+    """Ask before turning the sync off, then do."""
+    row = project_for(request.actor, project)
+    if request.method != "POST":
+        return render(request, "activation/disable.html", {"project": row})
+    if enabling.disable(row, by=request.actor, now=timezone.now()):
+        messages.success(request, "The sync to Redis is off. The profiles in Redis are still served.")
+    return redirect("activation:settings", request.organisation.slug, row.slug)
+
+
+def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:
+    form = ExistingForm(request.POST, project=project)
+    if not form.is_valid():
+        return _ask(request, project, existing=form)
+    destination: RedisDestination = form.cleaned_data["destination"]
+    try:
+        enabling.enable(project, destination, by=request.actor, now=timezone.now())
+    except (enabling.NotReady, enabling.FieldTaken, enabling.DestinationFixed) as refusal:
+        form.add_error(None, str(refusal))
+        return _ask(request, project, existing=form)
+    waking.for_syncs()
+    messages.success(request, "The sync to Redis is on. The first sync has started.")
+    return redirect("activation:settings", request.organisation.slug, project.slug)
+
+
+def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
+    form = ConnectForm(request.POST, project=project, **_kept(_earlier(request)))
+    if not form.is_valid():
+        return _ask(request, project, connect=form)
+    settings, credentials = form.plain()
+    try:
+        probe = probes.request(
+            project=project,
+            name=form.cleaned_data["name"],
+            settings=settings,
+            credentials=credentials,
+            adopted=form.adopted(),
+            by=request.actor,
+            now=timezone.now(),
+        )
+    except probes.TooManyProbes as refusal:
+        form.add_error(None, str(refusal))
+        return _ask(request, project, connect=form)
+    waking.for_probe(probe)
+    return redirect("activation:probe", request.organisation.slug, project.slug, probe.public_id)
+
+
+def _earlier(request: SignedInRequest) -> DestinationProbe | None:
+    """Return the try that this one corrects; only whoever typed its secrets may use them again."""
+    return DestinationProbe.objects.filter(
+        organisation=request.organisation,
+        public_id=request.POST.get("earlier", ""),
+        requested_by_id=request.user.pk,
+    ).first()
+
+
+def _again(project: Project, probe: DestinationProbe) -> ConnectForm:
+    """Return the form as it was filled in for a failed probe."""
+    initial = {**probe.settings, **probe.adopted, "name": probe.name, "earlier": probe.public_id}
+    return ConnectForm(initial=initial, project=project, **_kept(probe))
+
+
+def _kept(probe: DestinationProbe | None) -> dict[str, Any]:
+    """Return what the form needs to use an earlier try's secrets again."""
+    if probe is None:
+        return {}
+    try:
+        return {"kept": probes.typed_secrets(probe), "kept_for": probe.settings["address"]}
+    except SecretUnreadable:
+        return {}
+
+
+def _ask(
+    request: SignedInRequest,
+    project: Project,
+    *,
+    existing: ExistingForm | None = None,
+    connect: ConnectForm | None = None,
+    probe: DestinationProbe | None = None,
+) -> HttpResponse:
+    """Show both ways, the one that is being filled in chosen; a project that has a destination keeps it."""
+    activation = Activation.objects.filter(project=project).select_related("destination").first()
+    destinations = RedisDestination.objects.filter(organisation=request.organisation)
+    context = {
+        "project": project,
+        "fixed": activation.destination if activation and activation.sources.exists() else None,
+        "has_destinations": destinations.exists(),
+        "existing": existing or ExistingForm(project=project),
+        "connect": connect or ConnectForm(project=project),
+        "use": "existing" if existing or (connect is None and destinations.exists()) else "new",
+        "probe": probe,
+    }
+    refused = (existing and existing.errors) or (connect and connect.is_bound)
+    return render(request, "activation/enable.html", context, status=422 if refused else 200)
+
+
+def _arrived(request: SignedInRequest, project: Project) -> HttpResponse:
+    messages.success(request, "Redis is connected and the sync is on. The first sync has started.")
+    target = redirect("activation:settings", request.organisation.slug, project.slug)
+    return HttpResponseClientRedirect(target.url) if request.htmx else target

@@ -1,0 +1,54 @@
+"""The organisation's Redis destinations: the list, and each one's settings and sources. Secrets are never shown."""
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.access import SignedInRequest, organisation_page
+from activation import standings
+from activation.access import destination_for, destinations_of
+from activation.models import RedisDestination, Source
+
+
+@require_GET
+@organisation_page()
+def show_list(request: SignedInRequest) -> HttpResponse:
+    """List the destinations with the projects that sync to them."""
+    rows = destinations_of(request.actor).annotate(source_count=Count("sources", distinct=True))
+    rows = rows.prefetch_related("activations__project")
+    return render(request, "activation/destinations.html", {"destinations": rows})
+
+
+@require_GET
+@organisation_page()
+def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
+    """Show a destination's id and how it is reached."""
+    row = destination_for(request.actor, destination)
+    return render(request, "activation/destination.html", {"destination": row, "facts": _facts(row)})
+
+
+@require_GET
+@organisation_page()
+def show_sources(request: SignedInRequest, destination: str) -> HttpResponse:
+    """Show where each source that writes to a destination stands."""
+    row = destination_for(request.actor, destination)
+    rows = standings.of_sources(Source.objects.filter(destination=row), now=timezone.now())
+    return render(request, "activation/destination_sources.html", {"destination": row, "standings": rows})
+
+
+def _facts(destination: RedisDestination) -> list[tuple[str, object]]:
+    given = destination.settings
+    facts: list[tuple[str, object]] = [
+        ("Address", given.get("address")),
+        ("Cluster Mode", bool(given.get("clusterMode"))),
+        ("Secure", bool(given.get("secure"))),
+        ("Username", given.get("username") or "The default user"),
+        ("Password and certificates", "Kept encrypted, never shown"),
+    ]
+    if given.get("secure"):
+        facts.insert(3, ("Skip verify", bool(given.get("skipVerify"))))
+    if not given.get("clusterMode"):
+        facts.append(("Database", str(given.get("database", 0))))
+    return [*facts, ("Connected", destination.created_at)]

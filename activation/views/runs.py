@@ -1,0 +1,37 @@
+"""Sync runs: a source's history, and one run with its phases, counts and what went wrong."""
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET
+
+from accounts.access import SignedInRequest, organisation_page
+from activation import run_pages
+from activation.access import run_for, source_for
+from activation.standings import of_run
+
+_PER_PAGE = 50
+
+
+@require_GET
+@organisation_page()
+def show_source(request: SignedInRequest, source: str) -> HttpResponse:
+    """List a source's runs, newest first."""
+    row = source_for(request.actor, source)
+    page = Paginator(row.runs.order_by("-queued_at", "-pk"), _PER_PAGE).get_page(request.GET.get("page"))
+    rows = [(run, *of_run(run)) for run in page]
+    return render(request, "activation/source.html", {"source": row, "page": page, "rows": rows})
+
+
+@require_GET
+@organisation_page()
+def show_run(request: SignedInRequest, run: str) -> HttpResponse:
+    """Show one run; polled by htmx while it is under way, only its state."""
+    row = run_for(request.actor, run)
+    context = {"run": row, "told": run_pages.tell(row, now=timezone.now())}
+    page = "activation/_run_state.html" if request.htmx else "activation/run.html"
+    response = render(request, page, context)
+    patch_vary_headers(response, ("HX-Request",))
+    return response

@@ -1,0 +1,36 @@
+"""Sends wake-ups once the rows they are about are committed.
+
+The row is the queue: a wake-up that cannot be sent is logged and made up for by the tick, never an error on a page.
+"""
+
+from django.db import transaction
+
+from activation import tasks
+from activation.models import DestinationProbe
+from projects import tasks as project_tasks
+from projects.models import WarehouseCheck
+
+_EXPIRES = 10
+
+
+def for_syncs() -> None:
+    """Wake workers for every step there is to take."""
+    transaction.on_commit(tasks.wake, robust=True)
+
+
+def for_probe(probe: DestinationProbe) -> None:
+    """Wake a worker for a connection test."""
+    kwargs = {"probe_id": probe.pk}
+    transaction.on_commit(
+        lambda: tasks.probe_destination.apply_async(kwargs=kwargs, expires=_EXPIRES),
+        robust=True,
+    )
+
+
+def for_check(check: WarehouseCheck) -> None:
+    """Wake a worker for a warehouse check."""
+    kwargs = {"check": check.pk}
+    transaction.on_commit(
+        lambda: project_tasks.check_warehouse.apply_async(kwargs=kwargs, expires=_EXPIRES),
+        robust=True,
+    )
