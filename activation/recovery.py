@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from activation import partitions, run_outcomes, run_states
-from activation.engine.connection import DestinationError
+from activation.engine.errors import DestinationError
 from activation.models import RunState, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
 
@@ -35,9 +35,12 @@ def _requeue(partition: SyncPartition, *, now: datetime) -> None:
         return
     try:
         with loader_of(partition.run.source) as loader:
-            loader.move_fence(claim_of(partition, attempt=partition.attempt + 1))
+            moved = loader.move_fence(claim_of(partition, attempt=partition.attempt + 1))
     except DestinationError as error:
         log.info("fence_not_moved", run=partition.run.public_id, partition=partition.number, code=error.code)
         partitions.postpone(partition, now=now)
         return
-    partitions.requeued(partition, now=now)
+    if moved:
+        partitions.requeued(partition, now=now)
+    else:
+        run_outcomes.put_back(partition.run, code="fence_lost", message="The destination lost the run's fence.")

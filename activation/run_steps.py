@@ -19,9 +19,10 @@ from django.utils import timezone
 from activation import partitions, run_states, suppressions, syncs
 from activation.claims import Heartbeat
 from activation.engine import snapshots
-from activation.engine.connection import DestinationError
+from activation.engine.bookkeeping import FenceMissing, FenceMoved
 from activation.engine.encoding import Encoder
-from activation.engine.loader import FenceMissing, FenceMoved, Loader
+from activation.engine.errors import DestinationError
+from activation.engine.loader import Loader
 from activation.engine.profiles import prefix
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
 from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
