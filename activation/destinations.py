@@ -21,6 +21,7 @@ from accounts.actors import Actor
 from accounts.models import Organisation
 from accounts.roles import Permission
 from activation.engine import profiles
+from activation.engine.loader import Bookkeeping, Loader
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
 from activation.models import RedisDestination
 
@@ -158,6 +159,20 @@ def settings_of(destination: RedisDestination) -> RedisSettings:
     """Return how to reach the destination, secrets included. Raises `accounts.vault.SecretUnreadable`."""
     credentials = json.loads(vault.decrypt(destination.credentials)) if destination.credentials else {}
     return RedisSettings.from_plain(destination.settings, credentials)
+
+
+def open_loader(destination: RedisDestination, bookkeeping: Bookkeeping, *, field: str) -> Loader:
+    """Return a loader into one field (feature view) of the destination; a context manager.
+
+    Raises `accounts.vault.SecretUnreadable`, and `DestinationError` for settings nothing can be done with.
+    """
+    return Loader(
+        settings_of(destination),
+        bookkeeping,
+        field,
+        allow_private=django_settings.ALLOW_PRIVATE_ADDRESSES,
+        forbidden=forbidden_addresses(),
+    )
 
 
 def forbidden_addresses() -> list[tuple[str, int]]:

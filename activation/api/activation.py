@@ -10,19 +10,36 @@ import orjson
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts.identities import TokenIdentity
-from activation import serving
+from activation import rates, serving
 from activation.api import bodies
 from activation.api.formats import envelope, json_answer
 from activation.handles import InvalidDestination
+
+
+class TokenRate(BaseThrottle):
+    """Keeps a token to its rate; asked right after the token was checked."""
+
+    seconds = 0.0
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Tell whether the token may call now."""
+        self.seconds = rates.wait_for(identity_of(request))
+        return not self.seconds
+
+    def wait(self) -> float:
+        """Return the seconds to wait."""
+        return self.seconds
 
 
 class FetchView(APIView):
     """`/v1/activation`: fetch only."""
 
     http_method_names = ["post"]
+    throttle_classes = (TokenRate,)
 
     @property
     def default_response_headers(self) -> dict[str, str]:

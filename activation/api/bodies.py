@@ -92,6 +92,8 @@ def read_json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if "infinity" in error.msg:
+            return _with_exact_numbers(raw)
         raise BodyInvalid(f"The body is not valid JSON (line {error.lineno}, column {error.colno}).") from None
 
 
@@ -100,7 +102,8 @@ def _object(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BodyInvalid("The body must be a JSON object.")
     # Whole numbers beyond 64 bits come as floats, with digits lost; the id may be one of them.
-    return _with_exact_numbers(raw) if _has_float_id(body.get("id")) else body
+    exact: dict[str, Any] = _with_exact_numbers(raw) if _has_float_id(body.get("id")) else body
+    return exact
 
 
 def _has_float_id(given: object) -> bool:
@@ -114,10 +117,13 @@ class _LargeNumber(str):
     __slots__ = ()
 
 
-def _with_exact_numbers(raw: bytes) -> dict[str, Any]:
+def _with_exact_numbers(raw: bytes) -> Any:
+    """Parse with the standard library, which knows numbers of any size but is lenient about other things."""
     try:
-        body: dict[str, Any] = json.loads(raw.decode(), parse_int=_LargeNumber)
-    except (ValueError, RecursionError):
+        body = json.loads(raw.decode(), parse_int=_LargeNumber)
+        # Refuses what no answer could repeat: lone surrogates, and depths that only one of the two parsers takes.
+        orjson.dumps(body)
+    except (ValueError, TypeError, RecursionError):
         raise BodyInvalid("The body is not valid JSON.") from None
     return body
 

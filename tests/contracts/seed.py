@@ -1,0 +1,99 @@
+"""Fills a server's own database with what the rows of the contract table need, and prints it as JSON.
+
+`main` runs in a process of its own, with the server's environment: `REDIS_ADDRESS` and `REDIS_PASSWORD` name the
+customer's Valkey, `CLOSED_ADDRESS` a port where nobody listens, `SILENT_ADDRESS` one where nobody answers.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import members, organisations, tokens
+from accounts.actors import Actor
+from accounts.models import PersonalAccessToken, User
+from accounts.roles import Role
+from activation import destinations
+from activation.models import Activation, DeletedProfilesPolicy, RedisDestination
+from projects.models import Project, Warehouse, WarehouseKind
+
+
+def main() -> None:
+    call_command("migrate", verbosity=0)
+    acme, other = founder("Acme"), founder("Other")
+    colleague = members.add(email="leaver@acme.example", role=Role.ADMIN, by=acme, now=timezone.now())
+    leaver = Actor(
+        organisation=acme.organisation, role=Role.ADMIN, name=colleague.user.email, user_id=colleague.user_id
+    )
+    texts = {
+        **{role.value: token(acme, role=role) for role in Role},
+        "expired": token(acme, expires_at=timezone.now() - timedelta(seconds=1)),
+        "revoked": token(acme, revoked_at=timezone.now()),
+        "left": token(leaver),
+        "limited": token(acme, limits={"entities": ["account"]}),
+        "slow": token(acme, limits={"rate": 0.001}),
+        "outsider": token(other),
+    }
+    members.remove(colleague.pk, by=acme, now=timezone.now())
+    places = {
+        "main": destination(acme, "main", os.environ["REDIS_ADDRESS"]),
+        "may_return": destination(acme, "may_return", os.environ["REDIS_ADDRESS"]),
+        "closed": destination(acme, "closed", os.environ["CLOSED_ADDRESS"]),
+        "closed_may_return": destination(acme, "closed_may_return", os.environ["CLOSED_ADDRESS"]),
+        "silent": destination(acme, "silent", os.environ["SILENT_ADDRESS"]),
+        "theirs": destination(other, "theirs", os.environ["REDIS_ADDRESS"]),
+    }
+    for name in ("may_return", "closed_may_return"):
+        let_profiles_return(places[name])
+    json.dump(
+        {
+            "tokens": texts,
+            "destinations": {name: [place.workspace_id, place.public_id] for name, place in places.items()},
+        },
+        sys.stdout,
+    )
+
+
+def founder(name: str) -> Actor:
+    user = User.objects.create_user(f"founder@{name.lower()}.example")
+    organisation = organisations.create(name=name, founder=user, now=timezone.now())
+    return Actor(organisation=organisation, role=Role.ADMIN, name=user.email, user_id=user.pk)
+
+
+def token(by: Actor, *, role: Role = Role.ADMIN, **changes: object) -> str:
+    """Issue a token; `changes` are written past the use case, which would refuse some of them."""
+    issued = tokens.issue(name="A token", role=role, by=by, now=timezone.now())
+    PersonalAccessToken.objects.filter(pk=issued.token.pk).update(**changes, name="A token")
+    return issued.text
+
+
+def destination(by: Actor, name: str, address: str) -> RedisDestination:
+    return destinations.create(
+        name=name,
+        settings={"address": address},
+        credentials={"password": os.environ["REDIS_PASSWORD"]},
+        by=by,
+        now=timezone.now(),
+    )
+
+
+def let_profiles_return(place: RedisDestination) -> None:
+    warehouse = Warehouse.objects.create(
+        organisation=place.organisation, name=place.name, kind=WarehouseKind.DUCKDB, settings={}
+    )
+    project = Project.objects.create(
+        organisation=place.organisation,
+        warehouse=warehouse,
+        output_schema="profiles",
+        name=place.name,
+        slug=place.name.replace("_", "-"),
+    )
+    Activation.objects.create(
+        project=project,
+        destination=place,
+        enabled_by="seed",
+        deleted_profiles=DeletedProfilesPolicy.MAY_RETURN,
+    )
