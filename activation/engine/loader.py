@@ -79,9 +79,12 @@ class Loader:
         forbidden: Sequence[tuple[str, int]] = (),
         connect_timeout: float = 2.0,
         command_timeout: float = 10.0,
-        pauses: Sequence[float] = (0.1, 0.3, 1.0),
+        pauses: Sequence[float] = (0.0, 0.1, 0.3, 1.0),
     ) -> None:
-        """`pauses` are the seconds between repeats of chunks that Redis could not take at the moment."""
+        """`pauses` are the seconds between repeats of chunks that Redis could not take at the moment.
+
+        The first repeat comes at once: a slot that moved needs no waiting, only another look at who owns it.
+        """
         limits = Limits(connect_timeout, command_timeout, connections=2)
         self._deployment = connect(settings, allow_private=allow_private, forbidden=forbidden, limits=limits)
         self._ledger = Ledger(self._deployment, bookkeeping)
@@ -120,6 +123,7 @@ class Loader:
             left, busy = self._write_once(claim, rows, left, report)
             if busy is None:
                 break
+            self._deployment.expire()
             if pause is None:
                 raise busy
             time.sleep(pause)

@@ -29,7 +29,8 @@ local function code(message)
   if string.find(message, 'non local key', 1, true) then return 'NONLOCAL' end
   if string.find(message, 'cluster is down', 1, true) then return 'CLUSTERDOWN' end
   if string.find(message, 'exceeds maximum allowed', 1, true) then return 'TOOLARGE' end
-  if string.find(message, 'user executing the script', 1, true) then return 'NOPERM' end
+  if string.find(message, 'user executing the script', 1, true) then return 'NOPERM' end  -- Redis
+  if string.find(message, 'ACL failure', 1, true) then return 'NOPERM' end  -- Valkey
   return string.match(message, '^%-?(%u+)') or 'ERR'
 end
 local fence = redis.pcall('HGET', ARGV[1], ARGV[2])

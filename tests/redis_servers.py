@@ -1,0 +1,234 @@
+"""Destinations for tests: Debian's Redis (with TLS where wanted) beside the embedded Valkey, and a Valkey cluster."""
+
+import datetime as dt
+import ipaddress
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from activation.engine.connection import RedisSettings
+from activation.engine.slots import SLOTS
+from config.embedded import EmbeddedServer, free_port
+
+READY_WITHIN = 10.0
+DAY = dt.timedelta(days=1)
+
+
+@dataclass
+class Certificates:
+    """A throw-away CA in a folder, and the server certificates it signs."""
+
+    folder: Path
+    _key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1()), init=False
+    )
+    _name: x509.Name = field(
+        default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"CA {secrets.token_hex(4)}")]),
+        init=False,
+    )
+    pem: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        certificate = (
+            self._builder(self._name, self._key.public_key(), expired=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, *names: str, expired: bool = False) -> tuple[Path, Path]:
+        """Make a server certificate for DNS names and IPs; returns the files of certificate and key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        certificate = (
+            self._builder(subject, key.public_key(), expired=expired)
+            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        stem = self.folder / secrets.token_hex(4)
+        files = stem.with_suffix(".pem"), stem.with_suffix(".key")
+        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return files
+
+    def _builder(
+        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, *, expired: bool
+    ) -> x509.CertificateBuilder:
+        now = dt.datetime.now(dt.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 3 * DAY)
+            .not_valid_after(now - DAY if expired else now + DAY)
+        )
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+@dataclass
+class DebianRedis:
+    """Debian's redis-server on 127.0.0.1; a context manager. With `certificate` it speaks TLS only."""
+
+    folder: Path
+    certificate: tuple[Path, Path] | None = None
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+    port: int = field(default_factory=free_port)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+
+    @property
+    def address(self) -> str:
+        return f"localhost:{self.port}"
+
+    def client(self) -> redis.Redis:
+        tls = {"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False} if self.certificate else {}
+        return redis.Redis(port=self.port, password=self.password or None, **tls)  # type: ignore[arg-type]  # see tls
+
+    def __enter__(self) -> Self:
+        binary = shutil.which("redis-server")
+        assert binary, "these tests need Debian's redis-server"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "redis.conf"
+        configuration.write_text("\n".join(self._lines()) + "\n")
+        self._process = subprocess.Popen([binary, configuration], cwd=self.folder, stdout=subprocess.DEVNULL)
+        _wait_for(self.client())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _lines(self) -> list[str]:
+        common = ["bind 127.0.0.1", f"dir {self.folder}", 'save ""', "appendonly no", f"requirepass {self.password}"]
+        if self.certificate is None:
+            return [*common, f"port {self.port}"]
+        certificate, key = self.certificate
+        files = [f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {certificate}"]
+        return [*common, "port 0", f"tls-port {self.port}", *files, "tls-auth-clients no"]
+
+
+@dataclass
+class ValkeyCluster:
+    """Three primaries that share the slots evenly; a context manager."""
+
+    folder: Path
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+    servers: list[EmbeddedServer] = field(default_factory=list, init=False)
+    _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
+
+    @property
+    def settings(self) -> RedisSettings:
+        addresses = ",".join(server.address for server in self.servers[:2])
+        return RedisSettings.from_plain({"address": addresses, "clusterMode": True}, {"password": self.password})
+
+    def client(self, index: int) -> redis.Redis:
+        return redis.Redis(port=self.servers[index].port, password=self.password)
+
+    def __enter__(self) -> Self:
+        self.servers = [self._stack.enter_context(self._server(index)) for index in range(3)]
+        shares = [index * SLOTS // 3 for index in range(4)]
+        for index, (first, after) in enumerate(pairwise(shares)):
+            with self.client(index) as client:
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.servers[0].port, self._bus(self.servers[0]))
+        self.wait_until_agreed()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def wait_until_agreed(self) -> None:
+        """Wait until every node sees every slot served by the same nodes."""
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            views = [self._view(index) for index in range(len(self.servers))]
+            complete = sum(last - first + 1 for first, last, _ in views[0]) == SLOTS
+            if complete and all(view == views[0] for view in views) and all(map(self._is_up, range(3))):
+                return
+            assert time.monotonic() < deadline, f"the cluster's nodes do not agree: {views}"
+            time.sleep(0.05)
+
+    def move_slot(self, slot: int, *, to: int, keys: Sequence[str] = ()) -> None:
+        """Give a slot and its keys to another primary, as a resharding does."""
+        ids = [self._call(index, "CLUSTER", "MYID") for index in range(3)]
+        owner = self.owner_of(slot)
+        self._call(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[owner])
+        self._call(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to])
+        for key in keys or self._call(owner, "CLUSTER", "GETKEYSINSLOT", slot, 1_000):
+            place = ("127.0.0.1", self.servers[to].port, key, 0, 1_000, "AUTH", self.password)
+            self._call(owner, "MIGRATE", *place)
+        for index in (to, owner, 3 - to - owner):
+            self._call(index, "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
+        self.wait_until_agreed()
+
+    def owner_of(self, slot: int) -> int:
+        """Return the index of the primary that owns a slot."""
+        port = next(port for first, last, port in self._view(0) if first <= slot <= last)
+        return [server.port for server in self.servers].index(port)
+
+    def flush(self) -> None:
+        for index in range(len(self.servers)):
+            self._call(index, "FLUSHALL")
+
+    def _call(self, index: int, *command: object) -> Any:
+        with self.client(index) as client:
+            return client.execute_command(*command)
+
+    def _is_up(self, index: int) -> bool:
+        with self.client(index) as client:
+            client.response_callbacks.clear()
+            return b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")
+
+    def _view(self, index: int) -> list[tuple[int, int, int]]:
+        with self.client(index) as client:
+            client.response_callbacks.clear()
+            slots = client.execute_command("CLUSTER", "SLOTS")
+        return sorted((first, last, primary[1]) for first, last, primary, *_ in slots)
+
+    def _server(self, index: int) -> EmbeddedServer:
+        bus = free_port()
+        options = ("cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 2000")
+        return EmbeddedServer(self.folder / str(index), password=self.password, options=options)
+
+    @staticmethod
+    def _bus(server: EmbeddedServer) -> str:
+        return next(option.split()[1] for option in server.options if option.startswith("cluster-port"))
+
+
+def _wait_for(client: redis.Redis) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    with client:
+        while True:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "redis-server did not come up"
+                time.sleep(0.02)
+            else:
+                return
