@@ -153,7 +153,7 @@ def number(value: float | None) -> SafeString:
 @register.simple_tag
 def time(value: datetime | None, never: str = "never") -> SafeString:
     """Write a time in words, the exact UTC time on hover; the page's script adds the reader's zone."""
-    if value is None:
+    if not value:  # a template says '' for what is not there
         return format_html("{}", never)
     exact = value.astimezone(UTC)
     return format_html(
@@ -192,10 +192,9 @@ def duration_words(seconds: float) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def tab(context: RequestContext, url: str, label: str) -> SafeString:
-    """One tab: the page itself when its address is the present one, its section when the address lies below."""
-    path = context["request"].path
-    current = "page" if path == url else "true" if path.startswith(url.rstrip("/") + "/") else ""
+def tab(context: RequestContext, url: str, label: str, *, within: bool = False) -> SafeString:
+    """One tab; it is marked on its own page, and with `within` also on the pages that belong to it."""
+    current = "page" if context["request"].path == url else "true" if within else ""
     mark = format_html(' aria-current="{}"', current) if current else ""
     return format_html('<li><a href="{}"{}>{}</a></li>', url, mark, label)
 
