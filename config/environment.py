@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,17 @@ class Environment:
     def names(self, name: str, *, default: str = "") -> list[str]:
         """Return a comma-separated list."""
         return [item.strip() for item in (self._raw(name) or default).split(",") if item.strip()]
+
+    def networks(self, name: str) -> list[str]:
+        """Return a comma-separated list of IP addresses and networks."""
+        networks = self.names(name)
+        for network in networks:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                self._problems.append(f"{name} is a comma-separated list of IP addresses or networks like 10.0.0.0/8.")
+                return []
+        return networks
 
     def keys(self, name: str) -> dict[int, bytes]:
         """Return a key set, newest first: a comma-separated list of `version:base64 of 32 bytes`."""
@@ -119,7 +131,9 @@ def _sqlite(path: str) -> dict[str, object]:
 def _postgresql(
     host: str, port: int | None, name: str, user: str | None, password: str | None, query: str
 ) -> dict[str, object]:
-    options: dict[str, object] = {"pool": {"min_size": 0, "max_size": 16}, "connect_timeout": 5}
+    # A request waits for an unreachable database this long, not psycopg's 30 s, and a pool that gave up tries anew.
+    waiting = {"timeout": 3, "reconnect_timeout": 3}
+    options: dict[str, object] = {"pool": {"min_size": 0, "max_size": 16, **waiting}, "connect_timeout": 3}
     for pair in query.split("&") if query else []:
         key, _, value = pair.partition("=")
         if key == "host":

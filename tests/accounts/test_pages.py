@@ -33,6 +33,11 @@ def _no_rate_limit_left_over() -> None:
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def text_of(response: object) -> str:
     html = response.content.decode()  # type: ignore[attr-defined]  # the test client's response
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
@@ -221,6 +226,35 @@ def test_somebody_without_a_password_has_none_to_change(admin: Member) -> None:
     give_password(admin)
     admin.client.force_login(admin.user)
     assert admin.client.get("/account/password/change/").status_code == 200
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
+def test_log_in_leads_to_no_other_site(admin: Member, stranger: Client, elsewhere: str) -> None:
+    give_password(admin)
+    form = {"login": admin.user.email, "password": PASSWORD, "next": elsewhere}
+    assert stranger.post("/account/login/", form).headers["Location"] == "/"
+
+
+def test_a_fault_of_ours_shows_no_trace(admin: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("the innermost secret")
+
+    monkeypatch.setattr("accounts.audit.of", fail)
+    admin.client.raise_request_exception = False
+    broken = admin.client.get("/o/acme/audit-log/")
+    assert broken.status_code == 500
+    assert "innermost" not in text_of(broken)
+    assert "Traceback" not in text_of(broken)
+
+
+def test_a_form_without_its_csrf_token_is_refused(admin: Member) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(admin.user)
+    page = "/o/acme/settings/profile/account/"
+    assert strict.post(page, {"name": "Mallory"}).status_code == 403
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', strict.get(page).content.decode())
+    assert token is not None
+    assert strict.post(page, {"name": "Ada L.", "csrfmiddlewaretoken": token[1]}).status_code == 303
 
 
 # Set-up
