@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from activation import enabling, partitions, probes, recovery, run_steps, suppressions, watching
+from activation import enabling, partitions, probes, pulse, recovery, run_steps, suppressions, watching
 from activation.models import RunState, SyncRun
 
 # A wake-up nobody took within this many seconds is dropped: the tick sends the next one.
@@ -14,6 +14,7 @@ _EXPIRES = 10
 def tick(**_: object) -> None:
     """Look for work: what workers let go, what is new in the projects, what nobody was woken for."""
     now = timezone.now()
+    pulse.beat()
     recovery.put_back_stalled(now=now)
     enabling.follow_specifications(now=now)
     watching.start_syncs_of_new_runs(now=now)

@@ -158,7 +158,13 @@ def _project(by: Actor) -> Project:
     if not file.exists():
         demo_warehouse.build(file)
     warehouse = Warehouse.objects.filter(organisation=by.organisation).first() or connections.connect(
-        name="Demo warehouse", kind=WarehouseKind.DUCKDB, settings={"file": WAREHOUSE_FILE}, password="", by=by, now=now
+        organisation=by.organisation,
+        name="Demo warehouse",
+        kind=WarehouseKind.DUCKDB,
+        settings={"file": WAREHOUSE_FILE},
+        password="",
+        by=by,
+        now=now,
     )
     project = projects.create(
         name=PROJECT,
