@@ -65,6 +65,8 @@ class Command(BaseCommand):
             try:
                 made = demo.seed()
                 demo.wait_until_it_answers(made, stopped=stop.is_set)
+                if stop.is_set():
+                    return
                 self.stdout.write("\nActivation API is ready.\n\n" + describe(made.facts()))
             except demo.DemoNotReady as error:
                 self.stderr.write(str(error))
