@@ -31,6 +31,8 @@ def logging_settings(*, level: str) -> dict[str, object]:
         "loggers": {
             # redis-py and the drivers put data into their messages: only their warnings, and those are our words.
             "redis": {"level": "CRITICAL"},
+            # A tick a second says nothing; what the steps did is told by our own loggers.
+            "celery": {"level": "WARNING"},
             "django.server": {"level": "WARNING"},
         },
     }

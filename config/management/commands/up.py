@@ -37,12 +37,17 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         settings.DUCKDB_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.STATIC_ROOT.mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         port = int(os.environ.get("PORT", "8000"))
         with supervisor.Children(folder, supervisor.children_of_up(folder, port=port)):
+            # Seeding goes on while the children start.
+            made = demo.seed() if _wants_demo() else None
             self._wait_for_web(port, folder, stop)
+            if made is not None:
+                self._wait_for_demo(made, stop)
             if not stop.is_set():
-                self._greet(folder, stop)
+                self._greet(folder, made)
             stop.wait()
             self.stdout.write("Stopping ...")
 
@@ -60,19 +65,19 @@ class Command(BaseCommand):
                     ) from None
                 time.sleep(0.05)
 
-    def _greet(self, folder: Path, stop: threading.Event) -> None:
-        if _wants_demo():
-            try:
-                made = demo.seed()
-                demo.wait_until_it_answers(made, stopped=stop.is_set)
-                if stop.is_set():
-                    return
-                self.stdout.write("\nActivation API is ready.\n\n" + describe(made.facts()))
-            except demo.DemoNotReady as error:
-                self.stderr.write(str(error))
+    def _wait_for_demo(self, made: demo.Demo, stop: threading.Event) -> None:
+        try:
+            demo.wait_until_it_answers(made, stopped=stop.is_set)
+        except demo.DemoNotReady as error:
+            self.stderr.write(str(error))
+
+    def _greet(self, folder: Path, made: demo.Demo | None) -> None:
+        self.stdout.write("\nActivation API is ready.\n")
+        if made is not None:
+            self.stdout.write(describe(made.facts()))
         else:
-            self.stdout.write(f"\nActivation API is ready.\n\n  Open            {settings.PUBLIC_URL}")
-            if not Organisation.objects.exists():
+            self.stdout.write(f"  Open            {settings.PUBLIC_URL}")
+            if setup.needed():
                 self.stdout.write(f"  Set-up code     {setup.new_code()}")
             kept = local_state.secrets_of_up()["destination"]
             self.stdout.write(f"  A Redis to try  127.0.0.1:{kept['port']}  password {kept['password']}")
