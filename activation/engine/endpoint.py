@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from activation.engine.redis_settings import RedisSettings
-from projects.warehouses.addresses import AddressPolicy
+from projects.warehouses.addresses import AddressError, AddressPolicy
 
 LOOK_UP_WITHIN = 1.0
 _HOSTNAME_MISMATCH = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -62,6 +62,26 @@ class Endpoint:
             with contextlib.suppress(OSError):
                 return _tcp(address, self.port, within), address
         return _tcp(addresses[-1], self.port, within), addresses[-1]
+
+    def speaks_plain(self, within: float) -> bool:
+        """Tell whether the server answers a Redis command that is not encrypted."""
+        with contextlib.suppress(OSError, AddressError), self.dial_tcp(within)[0] as sock:
+            sock.sendall(b"*1\r\n$4\r\nPING\r\n")
+            return sock.recv(1) in {b"+", b"-"}
+        return False
+
+    def speaks_tls(self, within: float) -> bool:
+        """Tell whether the server agrees on TLS when its certificate is not looked at."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with (
+            contextlib.suppress(OSError, AddressError),
+            self.dial_tcp(within)[0] as sock,
+            context.wrap_socket(sock),
+        ):
+            return True
+        return False
 
     def _wrap(self, sock: socket.socket, name: str) -> socket.socket:
         assert self.tls is not None
