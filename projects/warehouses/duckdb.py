@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -149,7 +149,6 @@ class DuckDBWarehouse:
     def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
         """Make a snapshot file from a SELECT and return its row count. It appears whole or not at all."""
         target = self._path(name)
-        self._snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sweep()
         unfinished = target.with_name(f"{target.name}.tmp-{secrets.token_hex(6)}")
         sql = f"SELECT * FROM ({select}) ORDER BY {order_by}" if order_by else select
@@ -167,7 +166,9 @@ class DuckDBWarehouse:
                 left_over.unlink(missing_ok=True)
         return rows
 
-    def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+    def stream(
+        self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
+    ) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in Arrow batches; the child waits while nobody reads."""
         customer = self._names_customer(sql)
         with self._ask(sql, (), uses=uses, customer=customer, batch_rows=batch_rows) as answer:

@@ -24,6 +24,7 @@ import resource
 import struct
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -97,8 +98,9 @@ def answer(request: dict[str, Any], frames: Frames) -> None:
 def _attach(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET temp_directory = {_literal(request['spill'])}")
-    connection.execute(f"SET extension_directory = {_literal(request['spill'])}")
-    connection.execute(f"SET home_directory = {_literal(request['spill'])}")
+    nowhere = _literal(request["spill"] + "-nowhere")  # the spill folder itself stays reachable, so not there
+    for setting in ("extension_directory", "home_directory", "secret_directory"):
+        connection.execute(f"SET {setting} = {nowhere}")
     connection.execute(f"SET memory_limit = {_literal(request['memory_limit'])}")
     connection.execute(f"SET threads = {int(request['threads'])}")
     for path, catalog in request["snapshots"]:
@@ -142,20 +144,30 @@ def _stream(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], fram
     reader = relation.to_arrow_reader(request["batch_rows"])
     rows = 0
     with pa.ipc.new_stream(frames, reader.schema) as writer:
-        for batch in reader:
+        for batch in _batches(reader):
             writer.write_batch(batch)
             frames.flush()
             rows += batch.num_rows
     return rows
 
 
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """Yield a reader's batches. In the middle of a result DuckDB's errors are OSErrors, with their class in words."""
+    try:
+        yield from reader
+    except OSError as error:
+        raise Fault(_code(error), error) from None
+
+
 def _code(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, duckdb.PermissionException) or "disabled by configuration" in text:
         return "outside"
-    if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+    if "Ambiguous reference to catalog or schema" in text:
+        return "ambiguous"
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or text.startswith("Out of Memory Error"):
         return "memory"
-    if isinstance(error, duckdb.IOException):
+    if isinstance(error, duckdb.IOException) or text.startswith("IO Error"):
         return "no_space" if "No space left" in text else "io"
     return "interrupted" if isinstance(error, duckdb.InterruptException) else "failed"
 

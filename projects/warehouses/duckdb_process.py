@@ -44,6 +44,10 @@ FAULTS: Mapping[str, tuple[type[WarehouseError], str]] = {
     "output_missing": (WarehouseUnreachable, "The snapshot folder cannot be written to."),
     "output_unreadable": (WarehouseUnreachable, "The snapshot folder cannot be written to."),
     "outside": (QueryFailed, "A view reaches outside its own file (files, extensions, settings); that is refused."),
+    "ambiguous": (
+        QueryFailed,
+        "The file is called like a schema in it, so DuckDB cannot tell what its views mean: rename the file.",
+    ),
     "memory": (QueryFailed, "The statement needs more memory than DuckDB is allowed to use."),
     "no_space": (WarehouseBusy, "There is no space left on the disk for snapshots."),
     "io": (WarehouseUnreachable, "The DuckDB file could not be read or written."),
@@ -209,8 +213,15 @@ class Children:
         with self._lock:
             child = self._idle.pop() if self._idle else None
         if child is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            child = Child(self._folder)
+            child = self._start()
         with self._lock:
             self._busy.append(child)
         return child
+
+    def _start(self) -> Child:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return Child(self._folder)
+        except OSError as error:
+            failure, message = FAULTS["output_unreadable"]
+            raise failure(message, detail=type(error).__name__) from None
