@@ -5,5 +5,6 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("accounts.login_urls")),
     path("", include("accounts.urls")),
+    path("", include("projects.urls")),
     path("", include("config.api_urls")),
 ]

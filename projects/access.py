@@ -9,7 +9,7 @@ from django.http import Http404
 
 from accounts.actors import Actor
 from accounts.roles import Permission
-from projects.models import FormerSlug, Project, Warehouse
+from projects.models import FormerSlug, Project, Warehouse, WarehouseCheck
 
 
 def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIEW) -> Project:
@@ -28,6 +28,16 @@ def warehouse_for(actor: Actor, public_id: str, permission: Permission = Permiss
     if found is None:
         raise Http404
     actor.require(permission)
+    return found
+
+
+def check_for(actor: Actor, public_id: str) -> WarehouseCheck:
+    """Return the check of that id, of a warehouse of the actor's organisation. Raises `Http404`."""
+    actor.require(Permission.VIEW)
+    checks = WarehouseCheck.objects.filter(warehouse__organisation=actor.organisation)
+    found = checks.select_related("warehouse", "project").filter(public_id=public_id).first()
+    if found is None:
+        raise Http404
     return found
 
 

@@ -21,6 +21,9 @@ from projects.connection_settings import SettingRefused
 from projects.dialling import open_warehouse
 from projects.models import Warehouse, WarehouseKind
 from projects.projects import NameTaken
+from projects.warehouses import grants
+
+SCHEMA_PLACE = "<schema that Profiles writes to>"
 
 __all__ = [
     "SettingRefused",
@@ -107,6 +110,24 @@ def delete(warehouse: Warehouse, *, by: Actor, now: datetime) -> None:
     except ProtectedError:
         names = list(warehouse.projects.order_by("name").values_list("name", flat=True))
         raise WarehouseInUse(warehouse.name, names) from None
+
+
+def address_of(warehouse: Warehouse) -> str:
+    """Say what the connection leads to, as one text for pages; the password is no part of it."""
+    try:
+        return connection_settings.read(warehouse.kind, warehouse.settings).address
+    except SettingRefused:
+        return ""
+
+
+def grants_of(warehouse: Warehouse, schema: str = "") -> str:
+    """Return the SQL that lets us read a schema and write to our own; '' where none is needed."""
+    if not schema:
+        schema = warehouse.projects.order_by("pk").values_list("output_schema", flat=True).first() or SCHEMA_PLACE
+    values = warehouse.settings
+    return grants.statements(
+        warehouse.kind, schema=schema, database=values.get("database", ""), user=values.get("user", "")
+    )
 
 
 def _save(warehouse: Warehouse, *fields: str) -> None:

@@ -94,6 +94,18 @@ def rename(project: Project, *, name: str, by: Actor, now: datetime) -> Project:
     return project
 
 
+@transaction.atomic
+def change(
+    project: Project, *, name: str, warehouse: Warehouse, output_schema: str, by: Actor, now: datetime
+) -> Project:
+    """Rename and move a project as a person asked for on one form: both or neither.
+
+    Raises `NameTaken`, `ProjectChanged`.
+    """
+    rename(project, name=name, by=by, now=now)
+    return move(project, warehouse=warehouse, output_schema=output_schema, by=by, now=now)
+
+
 def edit_specification(project: Project, *, text: str | bytes, revision: int, by: Actor, now: datetime) -> Project:
     """Replace the specification; `revision` is the one the person saw.
 

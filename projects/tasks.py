@@ -1,9 +1,24 @@
 """Wake-ups for the worker: each does one domain call. A lost or doubled one is harmless."""
 
+import structlog
 from celery import shared_task
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from projects import checks, runs
+from projects.models import WarehouseCheck
+
+_EXPIRES = 60
+
+log = structlog.get_logger(__name__)
+
+
+def wake(check: WarehouseCheck) -> None:
+    """Wake a worker for a check. A broker that cannot be reached costs some seconds only: the tick finds the row."""
+    try:
+        check_warehouse.apply_async(kwargs={"check": check.pk}, expires=_EXPIRES, retry=False)
+    except OperationalError:
+        log.warning("wake_up_lost", task="projects.check_warehouse")
 
 
 @shared_task(name="projects.check_warehouse")
@@ -17,9 +32,9 @@ def look_for_runs(**_: object) -> None:
     """Send out a look at every project's registry that is due, and the checks that nobody runs."""
     now = timezone.now()
     for project in runs.due(now=now):
-        look_at_registry.apply_async(kwargs={"project": project}, expires=60)
+        look_at_registry.apply_async(kwargs={"project": project}, expires=_EXPIRES)
     for check in checks.waiting(now=now):
-        check_warehouse.apply_async(kwargs={"check": check}, expires=60)
+        check_warehouse.apply_async(kwargs={"check": check}, expires=_EXPIRES)
 
 
 @shared_task(name="projects.look_at_registry")

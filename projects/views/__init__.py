@@ -1,0 +1,1 @@
+"""The pages of projects and warehouses, one module a noun."""
