@@ -69,8 +69,8 @@ class DuckDBDialect:
         return f"CAST(md5_number_lower({expression}) % {int(buckets)} AS INTEGER)"
 
     def registry_complete(self, metadata: str) -> str:
-        """Predicate: the registry's metadata, JSON or its text, tells a status of 2."""
-        return f"json_extract_string(CAST({metadata} AS JSON), '$.complete.status') = '2'"
+        """Predicate: the metadata, JSON or its text, tells the status 2; an entry of another shape is not complete."""
+        return f"coalesce(json_extract_string(TRY_CAST({metadata} AS JSON), '$.complete.status') = '2', false)"
 
 
 def _parsed(column: Column) -> Type:

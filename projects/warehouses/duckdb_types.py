@@ -63,7 +63,7 @@ class _Tokens:
 
     @property
     def done(self) -> bool:
-        return self._position == len(self._tokens)
+        return self._position >= len(self._tokens)
 
     def peek(self) -> tuple[str, str]:
         return ("end", "") if self.done else self._tokens[self._position]
