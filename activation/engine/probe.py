@@ -266,8 +266,9 @@ class _Trial:
             try:
                 primary.pipeline([("PING",)])
             except DestinationUnreachable:
+                node = primary.endpoint.text
                 raise _Problem(
-                    f"The cluster names {primary.endpoint.text} as one of its nodes, which cannot be reached from here.",
+                    f"The cluster names {node} as one of its nodes, which cannot be reached from here.",
                     "Open the way to every node, or have the nodes announce addresses that can be reached from here.",
                 ) from None
         return f"A cluster of {len(primaries)} {'primary' if len(primaries) == 1 else 'primaries'}."

@@ -64,7 +64,7 @@ class AddressPolicy:
             raise AddressRefused(f"{host}:{port} is one of this installation's own servers. Name another server.")
         if real.is_link_local or real in _METADATA:
             raise AddressRefused(f"{host} leads to {real}, a link-local or metadata address, which is never dialled.")
-        if real.is_multicast or real.is_unspecified or (real.is_reserved and not real.is_private):
+        if real.is_multicast or real.is_unspecified or _has_no_host(real):
             raise AddressRefused(f"{host} leads to {real}, which is not the address of a server.")
         if not real.is_global and not self.allow_private:
             raise AddressRefused(
@@ -153,6 +153,11 @@ def _unwrapped(address: IPAddress) -> IPAddress:
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)
+
+
+def _has_no_host(address: IPAddress) -> bool:
+    """Reserved ranges lead nowhere; ::1 lies in one, as do the private ranges of IPv6."""
+    return address.is_reserved and (address.version == 4 or not address.is_private)  # noqa: PLR2004 - IPv4
 
 
 def _comparable(address: IPAddress) -> str:
