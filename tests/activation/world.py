@@ -55,14 +55,13 @@ class World:
             run = self.again(run)
             if run.state in {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}:
                 break
-            now = timezone.now()
-            SyncRun.objects.filter(pk=run.pk).update(not_before=now)
-            run.partitions.update(not_before=now)
-            recovery.put_back_stalled(now=now)
-            run_steps.take_snapshot(run.pk, now=now)
-            for partition_id in partitions.waiting(now=now).values_list("pk", flat=True):
-                run_steps.load_partition(partition_id, now=now)
-            run_steps.finish(run.pk, now=now)
+            SyncRun.objects.filter(pk=run.pk).update(not_before=timezone.now())
+            run.partitions.update(not_before=timezone.now())
+            recovery.put_back_stalled(now=timezone.now())
+            run_steps.take_snapshot(run.pk, now=timezone.now())
+            for partition_id in partitions.waiting(now=timezone.now()).values_list("pk", flat=True):
+                run_steps.load_partition(partition_id, now=timezone.now())
+            run_steps.finish(run.pk, now=timezone.now())
         return run
 
     def sync(self) -> SyncRun:
