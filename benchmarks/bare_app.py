@@ -22,7 +22,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         {
             "entity": body["entity"],
             "id": body["id"],
-            "data": {name.decode(): orjson.Fragment(value) for name, value in fields.items()},
+            "data": {bytes.decode(name): orjson.Fragment(value) for name, value in fields.items()},
         }
     )
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])

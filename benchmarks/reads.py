@@ -43,7 +43,7 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
 
     member = founder("Reads", "reads@example.com")
     with EmbeddedServer(folder / "reads") as server:
-        machine.pin(server.pid, 1)
+        machine.pin(server.pid or 0, 1)
         destination = worlds.destination_of(member.actor, server)
         prefix = f"{destination.workspace_id}:{destination.public_id}:"
         _fill(server, prefix)
@@ -132,8 +132,8 @@ def _wrk(url: str, script: Path, seconds: int) -> tuple[float, int, float]:
     if shutil.which("taskset"):
         command = ["taskset", "-c", str(min(1, (os.cpu_count() or 1) - 1)), *command]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", printed).group(1))
-    requests = int(re.search(r"(\d+) requests in", printed).group(1))
-    p99, bad = re.search(r"p99us=(\d+) bad=(\d+)", printed).groups()
+    [rate] = re.findall(r"Requests/sec:\s+([\d.]+)", printed)
+    [requests] = re.findall(r"(\d+) requests in", printed)
+    [(p99, bad)] = re.findall(r"p99us=(\d+) bad=(\d+)", printed)
     assert bad == "0", f"{bad} requests were refused"
-    return rate, requests, int(p99) / 1000
+    return float(rate), int(requests), int(p99) / 1000

@@ -7,7 +7,10 @@ import pytest
 from django.utils import timezone
 
 from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
+from activation.engine.bookkeeping import FenceMoved
+from activation.engine.loader import Loader
 from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
+from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
 from tests.activation.world import VIEW, World, build, expected
 from tests.cast import Member
@@ -117,7 +120,7 @@ def test_a_person_deleted_before_the_sync_is_not_written(world):
 
 
 def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, monkeypatch):
-    write = run_steps.loader_of(world.source).__class__.write
+    write = Loader.write
 
     def write_then_delete(self, claim, keys, values):
         report = write(self, claim, keys, values)
@@ -125,7 +128,7 @@ def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, mo
             suppress(world, "person3@example.com")
         return report
 
-    monkeypatch.setattr(run_steps.loader_of(world.source).__class__, "write", write_then_delete)
+    monkeypatch.setattr(Loader, "write", write_then_delete)
 
     run = world.sync()
 
@@ -136,12 +139,10 @@ def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, mo
 def test_a_worker_that_was_given_up_and_wakes_writes_nothing(world):
     run = world.start()
     run_steps.take_snapshot(run.pk, now=timezone.now())
-    asleep = partitions.claim(SyncPartition.objects.filter(run=run).first().pk, now=timezone.now())
-    partitions.give_up(asleep, code="asleep")
-    recovery.put_back_stalled(now=timezone.now())
+    asleep = claimed_and_given_up(run)
 
-    with run_steps.loader_of(world.source) as loader, pytest.raises(run_steps.FenceMoved):
-        loader.write(run_steps.claim_of(asleep), [world.key("person1@example.com")], ['{"old":1}'])
+    with loader_of(world.source) as loader, pytest.raises(FenceMoved):
+        loader.write(claim_of(asleep), [world.key("person1@example.com")], ['{"old":1}'])
 
     assert world.served() == {}
     assert world.work(run).state == RunState.SUCCEEDED
@@ -152,9 +153,7 @@ def test_a_worker_that_was_given_up_and_wakes_writes_nothing(world):
 def test_a_given_up_worker_cannot_mark_its_partition_done(world):
     run = world.start()
     run_steps.take_snapshot(run.pk, now=timezone.now())
-    asleep = partitions.claim(SyncPartition.objects.filter(run=run).first().pk, now=timezone.now())
-    partitions.give_up(asleep, code="asleep")
-    recovery.put_back_stalled(now=timezone.now())
+    asleep = claimed_and_given_up(run)
 
     assert not partitions.complete(asleep, {"written": 10}, {}, now=timezone.now())
     assert SyncPartition.objects.get(pk=asleep.pk).state == PartitionState.WAITING
@@ -163,7 +162,7 @@ def test_a_given_up_worker_cannot_mark_its_partition_done(world):
 def test_a_run_whose_destination_lost_its_data_starts_over(world):
     run = world.start()
     run_steps.take_snapshot(run.pk, now=timezone.now())
-    first = SyncPartition.objects.filter(run=run).first()
+    first = SyncPartition.objects.filter(run=run)[0]
     run_steps.load_partition(first.pk, now=timezone.now())
     world.redis.flushall()
 
@@ -245,7 +244,8 @@ def test_a_key_of_another_type_is_a_row_fault_that_is_counted_with_its_reason(wo
 
 
 def test_a_stalled_snapshot_goes_back_to_the_queue_and_is_taken_again(world, settings):
-    run = syncs.claim(world.start().pk, now=timezone.now())
+    run = world.start()
+    syncs.claim(run.pk, now=timezone.now())
     SyncRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=settings.SYNC_LEASE + 5))
 
     run = world.work(run)
@@ -282,7 +282,16 @@ def test_progress_tells_rows_rate_and_the_whole(world):
 
     assert progress.total == 25
     assert progress.done == SyncPartition.objects.get(pk=first.pk).written > 0
-    assert progress.rows_per_second > 0
+    assert progress.rows_per_second
+
+
+def claimed_and_given_up(run: SyncRun) -> SyncPartition:
+    """Claim the first partition as a worker that is then given up; the worker's view of it."""
+    asleep = partitions.claim(SyncPartition.objects.filter(run=run)[0].pk, now=timezone.now())
+    assert asleep is not None
+    partitions.give_up(asleep, code="asleep")
+    recovery.put_back_stalled(now=timezone.now())
+    return asleep
 
 
 def suppress(world: World, email: str) -> None:

@@ -29,7 +29,7 @@ class World:
     source: Source
     by: Actor
     file: Path
-    redis: "redis.Redis[bytes]"
+    redis: redis.Redis
 
     def put(self, rows: Iterable[tuple[str | None, int | None]], *, extra: str = "") -> None:
         """Replace what the view shows: rows of (email, score)."""
@@ -82,18 +82,18 @@ class World:
         destination = self.source.destination
         start = f"{destination.workspace_id}:{destination.public_id}:"
         found = {}
-        for key in self.redis.scan_iter(f"{start}*"):
-            name = key.decode()
+        for name in map(bytes.decode, self.redis.scan_iter(f"{start}*")):
             if not name.startswith(f"{start}_activation:"):
                 fields = self.redis.hgetall(name)
-                found[name.removeprefix(f"{start}user:email:")] = {f.decode(): json.loads(v) for f, v in fields.items()}
+                traits = {bytes.decode(field): json.loads(value) for field, value in fields.items()}
+                found[name.removeprefix(f"{start}user:email:")] = traits
         return found
 
     def bookkeeping(self) -> set[str]:
         """List the kinds of bookkeeping keys that are there."""
         destination = self.source.destination
         pattern = f"{destination.workspace_id}:{destination.public_id}:_activation:*"
-        return {key.decode().rsplit(":", 1)[1] for key in self.redis.scan_iter(pattern)}
+        return {bytes.decode(key).rsplit(":", 1)[1] for key in self.redis.scan_iter(pattern)}
 
 
 def expected(rows: Iterable[tuple[str, int | None]]) -> dict[str, dict[str, object]]:

@@ -58,10 +58,10 @@ def test_the_destination_holds_exactly_the_demos_views(facts):
     client = redis.Redis.from_url(facts["redisUrl"])
     with duckdb.connect(facts["warehouse"], read_only=True) as warehouse:
         for source in facts["sources"]:
-            people = warehouse.execute(
+            [(people,)] = warehouse.execute(
                 f'SELECT count(*) FROM (SELECT "{source["idColumn"]}" AS id FROM {source["relation"]} '
                 "WHERE id IS NOT NULL AND trim(id::VARCHAR) <> '' GROUP BY id)"
-            ).fetchone()[0]
+            ).fetchall()
             start = f"{facts['workspaceId']}:{facts['destinationId']}:{source['entity']}:{source['idType']}:"
             keys = sum(1 for _ in client.scan_iter(f"{start}*", count=5_000))
             assert people >= 500
