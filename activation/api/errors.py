@@ -56,7 +56,10 @@ def respond(problem: Problem, *, method: str) -> HttpResponse:
     body = {"error": problem.text, "code": problem.code}
     if method == "DELETE" and problem.status not in _ALIKE_FOR_BOTH_VERBS:
         body = {"message": problem.text, **body}
-    return json_answer(orjson.dumps(body), status=problem.status, headers=problem.headers)
+    response = json_answer(orjson.dumps(body), status=problem.status, headers=problem.headers)
+    # Django would log a line for each of them; bugs are logged by `problem_of`, the rest is the callers' business.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - Django's mark for its own logger
+    return response
 
 
 def problem_of(error: Exception) -> Problem:

@@ -33,7 +33,7 @@ PENDING = (
     + " The delete is noted: no sync brings these profiles back, and it is retried until Redis has done it.",
 )
 ID = {"type": "email", "value": "nobody@example.com"}
-ABSENT = object()
+ABSENT = type("Absent", (), {"__repr__": lambda _: "absent"})()
 
 
 def invalid(text: str) -> tuple[int, str, str]:
@@ -67,6 +67,7 @@ RESERVED = "entity must not be _activation: this name is kept for the sync's own
 NO_ID = "id should have at least one item"
 LONG = "x" * 1025
 NO_TEXTS: list[Any] = [None, 5, True, [], {}]
+EMPTY_IDS: list[Any] = [ABSENT, None, {}, []]
 NO_OBJECTS: list[Any] = [None, "x", 5, [], [ID]]
 WRONG_DESTINATIONS: list[Any] = [*NO_TEXTS, 1.5, "", " ", "a b", "a:b", "\x00", "Ä" * 200]
 WRONG_VALUES: list[Any] = [True, False, None, 1.5, 1.0, [], {}]
@@ -122,7 +123,7 @@ ROWS = [
     changed("no id", invalid("id is missing."), FETCH, id=ABSENT),
     *(changed(f"id {wrong}", invalid(OBJECT), FETCH, id=wrong) for wrong in NO_OBJECTS),
     changed("id {}", invalid("id.type is missing."), FETCH, id={}),
-    *(changed(f"id {wrong}", invalid(NO_ID), (DELETE_2,), id=wrong) for wrong in (ABSENT, None, {}, [])),
+    *(changed(f"id {wrong}", invalid(NO_ID), (DELETE_2,), id=wrong) for wrong in EMPTY_IDS),
     *(changed(f"id {wrong!r}", invalid(OBJECT_OR_LIST), (DELETE_2,), id=wrong) for wrong in ("x", 5, True)),
     changed("a list of texts", invalid(OBJECT.replace("id", "id[0]")), (DELETE_2,), id=["x"]),
     changed("a bad item", invalid("id[1].value is missing."), (DELETE_2,), id=[ID, {"type": "email"}]),
