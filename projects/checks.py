@@ -21,6 +21,7 @@ from projects.dialling import open_warehouse
 from projects.models import CheckState, Project, Warehouse, WarehouseCheck
 from projects.placements import ProjectChanged, ServedView, served_views
 from projects.warehouses import port
+from projects.warehouses.checks import reads
 from projects.warehouses.port import CheckStep, WarehouseError
 
 ACTIVE = (CheckState.QUEUED, CheckState.RUNNING)
@@ -119,7 +120,7 @@ def _project_steps(project: Project, warehouse: port.Warehouse, *, now: datetime
         yield step
     views = served_views(project)
     if failed:
-        yield from (CheckStep(_reading(view), "not_reached") for view in views)
+        yield from (CheckStep(_step_of(view), "not_reached") for view in views)
         return
     try:
         views = placements.look_up(project, warehouse, now=now)
@@ -142,11 +143,11 @@ def _unplaced(project: Project, view: ServedView) -> CheckStep:
     else:
         message = f"{view.relation.name} has no column called {view.id_type}."
         cure = "Choose the column that holds the id on the project's Entities tab."
-    return CheckStep(_reading(view), "failed", message, cure)
+    return CheckStep(_step_of(view), "failed", message, cure)
 
 
-def _reading(view: ServedView) -> str:
-    return f"Read {view.relation.name if view.relation else view.feature_view}"
+def _step_of(view: ServedView) -> str:
+    return reads(view.relation) if view.relation else f"View {view.feature_view}"
 
 
 def _write(check: WarehouseCheck, steps: Sequence[CheckStep]) -> bool:

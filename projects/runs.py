@@ -56,13 +56,15 @@ def look(project_id: int, *, now: datetime) -> list[ProfilesRun]:
 def detect(project: Project, *, now: datetime) -> list[ProfilesRun]:
     """Read the registry and record the runs it tells of; return those that were not known before.
 
-    Views whose place is not known are looked up with the same connection when a run is new. A warehouse that cannot be
-    asked leaves its reason in `project.runs_problem`.
+    Views are looked up with the same connection when that was never done, and when a run is new that may have made
+    those that were not found. A warehouse that cannot be asked leaves its reason in `project.runs_problem`.
     """
     new: list[ProfilesRun] = []
     problem = ""
     try:
         with open_warehouse(project.warehouse) as warehouse:
+            if not project.catalogue:
+                placements.look_up(project, warehouse, now=now)
             new = _recorded(project, warehouse, now=now)
             if new and _is_unplaced(project):
                 placements.look_up(project, warehouse, now=now)
