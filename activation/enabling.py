@@ -50,13 +50,22 @@ class DestinationFixed(Exception):
         self.destination = destination
 
 
+class DestinationForeign(Exception):
+    """The destination is another organisation's. No page offers one; this is the last wall."""
+
+    def __init__(self) -> None:
+        super().__init__("A project syncs to a destination of its own organisation only.")
+
+
 @transaction.atomic
 def enable(project: Project, destination: RedisDestination, *, by: Actor, now: datetime) -> Activation:
     """Turn the sync on: one source per served view and id type, and a first sync of each.
 
-    Raises `PermissionRefused`, `NotReady`, `DestinationFixed`, `FieldTaken`.
+    Raises `PermissionRefused`, `NotReady`, `DestinationFixed`, `DestinationForeign`, `FieldTaken`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
+    if not by.organisation.pk == project.organisation_id == destination.organisation_id:
+        raise DestinationForeign
     unmet = [each for each in preconditions(project) if not each.met]
     if unmet:
         raise NotReady(unmet)

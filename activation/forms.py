@@ -1,10 +1,9 @@
-"""What people fill in to turn the sync on: a Redis of theirs, one of the organisation's, and where views are.
+"""What people fill in to turn the sync on: a Redis of theirs, or one of the organisation's.
 
 Labels are those of the hosted product. Secrets are never put back into a form: an earlier try's are kept encrypted
 and stand in for a field left empty.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -13,7 +12,6 @@ from activation.destinations import possible_id
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
 from activation.models import RedisDestination
 from projects.models import Project
-from projects.projects import ServedView
 
 _ID_RULE = "An id has 1 to 100 characters and no blanks or colons."
 _NAME_LENGTH = 100
@@ -163,29 +161,6 @@ class ExistingForm(forms.Form):
         field = self.fields["destination"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = RedisDestination.objects.filter(organisation=project.organisation).order_by("name")
-
-
-class PlaceForm(forms.Form):
-    """Says where one feature view is, by names that the warehouse's catalogue returned."""
-
-    relation = forms.ChoiceField(label="View or table", required=False)
-    id_column = forms.ChoiceField(label="Column that holds the id", required=False)
-
-    def __init__(self, data: Mapping[str, str] | None = None, *, project: Project, view: ServedView) -> None:
-        super().__init__(data, prefix=view.feature_view)
-        self.view = view
-        catalogue = project.catalogue
-        present = view.relation.name if view.relation else ""
-        self._offer("relation", present, catalogue.get("relations", []))
-        self._offer("id_column", view.id_column or "", catalogue.get("columns", {}).get(view.feature_view, []))
-        if view.relation is None:
-            del self.fields["id_column"]
-
-    def _offer(self, name: str, present: str, names: list[str]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", "Choose"), *((each, each) for each in names)]
-        field.initial = present
 
 
 def _adoptable(text: str) -> str:

@@ -24,7 +24,8 @@ class Point(StrEnum):
 class Precondition:
     """One point: whether it is met, and in words what is there or what is missing and what to do.
 
-    `yaml` is what to add to the project's `pb_project.yaml`. `pending` tells that it is being found out just now.
+    `yaml` is what to add to the project's `pb_project.yaml`. `pending` tells that it is being found out just now;
+    `views` names the feature views whose place a person may choose.
     """
 
     point: Point
@@ -36,6 +37,7 @@ class Precondition:
     at: datetime | None = None
     pending: bool = False
     check: WarehouseCheck | None = None
+    views: tuple[str, ...] = ()
 
 
 def preconditions(project: Project) -> list[Precondition]:
@@ -71,7 +73,7 @@ def _feature_views(project: Project) -> Precondition:
             name,
             met=False,
             message=missing.message,
-            cure="Change the file here under Entities once the project has it.",
+            cure="Once your project has it, change the specification here too.",
             yaml=missing.yaml,
         )
     served = [
@@ -96,7 +98,8 @@ def _places(project: Project) -> Precondition:
         name,
         met=False,
         message=" ".join(told),
-        cure="Choose the view and its id column below, or run the project so that the view is made, then check again.",
+        cure="Run the project so that its views are made, then check again; or choose where they are.",
+        views=tuple(view.feature_view for view in views if view.relation is None or view.id_column is None),
     )
 
 

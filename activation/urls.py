@@ -11,7 +11,6 @@ _SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings/activation"
 urlpatterns = [
     path(_SETTINGS, switch.show, name="settings"),
     path(f"{_SETTINGS}/check", switch.check, name="check"),
-    path(f"{_SETTINGS}/places", switch.places, name="places"),
     path(f"{_SETTINGS}/sync", switch.sync, name="sync"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),

@@ -6,5 +6,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("accounts.login_urls")),
     path("", include("accounts.urls")),
     path("", include("projects.urls")),
+    path("", include("activation.urls")),
     path("", include("config.api_urls")),
 ]

@@ -192,9 +192,10 @@ def duration_words(seconds: float) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def tab(context: RequestContext, url: str, label: str, *, within: bool = False) -> SafeString:
-    """One tab; it is marked on its own page, and with `within` also on the pages that belong to it."""
-    current = "page" if context["request"].path == url else "true" if within else ""
+def tab(context: RequestContext, url: str, label: str) -> SafeString:
+    """One tab, marked on its own page and on those whose address lies below it."""
+    path = context["request"].path
+    current = "page" if path == url else "true" if path.startswith(url.rstrip("/") + "/") else ""
     mark = format_html(' aria-current="{}"', current) if current else ""
     return format_html('<li><a href="{}"{}>{}</a></li>', url, mark, label)
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts.access import SignedInRequest, organisation_page
+from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
 from accounts.vault import SecretUnreadable
 from activation import enabling, probes
@@ -19,56 +19,53 @@ from activation.forms import ConnectForm, ExistingForm
 from activation.models import Activation, DestinationProbe, RedisDestination
 from activation.preconditions import preconditions
 from activation.views import waking
-from projects.access import project_for
 from projects.models import Project
+from projects.pages import project_page
 
 _ENDED = (DestinationProbe.State.PASSED, DestinationProbe.State.FAILED)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@organisation_page(permission=Permission.MANAGE_ACTIVATION)
-def enable(request: SignedInRequest, project: str) -> HttpResponse:
+@project_page(permission=Permission.MANAGE_ACTIVATION)
+def enable(request: SignedInRequest, project: Project) -> HttpResponse:
     """Ask which Redis to sync to: one of ours, or a new one whose connection is tested first."""
-    row = project_for(request.actor, project)
-    if not all(point.met for point in preconditions(row)):
-        return redirect("activation:settings", request.organisation.slug, row.slug)
+    if not all(point.met for point in preconditions(project)):
+        return _to_switch(request, project)
     if request.method != "POST":
-        return _ask(request, row)
+        return _ask(request, project)
     if request.POST.get("use") == "existing":
-        return _use_existing(request, row)
-    return _connect(request, row)
+        return _use_existing(request, project)
+    return _connect(request, project)
 
 
-@require_GET
-@organisation_page(permission=Permission.MANAGE_ACTIVATION)
-def watch(request: SignedInRequest, project: str, probe: str) -> HttpResponse:
+@require_safe
+@project_page(permission=Permission.MANAGE_ACTIVATION)
+def watch(request: SignedInRequest, project: Project, probe: str) -> HttpResponse:
     """Show how far the connection test is; when it failed, the form again with everything but the secrets."""
-    row = project_for(request.actor, project)
     found = probe_for(request.actor, probe)
-    if found.project_id != row.pk:
+    if found.project_id != project.pk:
         raise Http404
     if found.state == DestinationProbe.State.PASSED:
-        return _arrived(request, row)
+        return _arrived(request, project)
     if request.htmx and found.state in _ENDED:
         return HttpResponseClientRedirect(request.path)
     if found.state == DestinationProbe.State.FAILED:
-        return _ask(request, row, connect=_again(row, found), probe=found)
+        return _ask(request, project, connect=_again(project, found), probe=found)
     page = "activation/_probe.html" if request.htmx else "activation/probe.html"
-    response = render(request, page, {"project": row, "probe": found})
+    response = render(request, page, {"project": project, "probe": found})
     patch_vary_headers(response, ("HX-Request",))
     return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@organisation_page(permission=Permission.MANAGE_ACTIVATION)
-def disable(request: SignedInRequest, project: str) -> HttpResponse:
+@project_page(permission=Permission.MANAGE_ACTIVATION)
+def disable(request: SignedInRequest, project: Project) -> HttpResponse:
     """Ask before turning the sync off, then do."""
-    row = project_for(request.actor, project)
     if request.method != "POST":
-        return render(request, "activation/disable.html", {"project": row})
-    if enabling.disable(row, by=request.actor, now=timezone.now()):
+        return render(request, "activation/disable.html", {"project": project})
+    if enabling.disable(project, by=request.actor, now=timezone.now()):
         messages.success(request, "The sync to Redis is off. The profiles in Redis are still served.")
-    return redirect("activation:settings", request.organisation.slug, row.slug)
+    return _to_switch(request, project)
 
 
 def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:
@@ -83,7 +80,7 @@ def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:
         return _ask(request, project, existing=form)
     waking.for_syncs()
     messages.success(request, "The sync to Redis is on. The first sync has started.")
-    return redirect("activation:settings", request.organisation.slug, project.slug)
+    return _to_switch(request, project)
 
 
 def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
@@ -105,7 +102,8 @@ def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
         form.add_error(None, str(refusal))
         return _ask(request, project, connect=form)
     waking.for_probe(probe)
-    return redirect("activation:probe", request.organisation.slug, project.slug, probe.public_id)
+    where = {"organisation": request.organisation.slug, "project": project.slug, "probe": probe.public_id}
+    return see_other("activation:probe", **where)
 
 
 def _earlier(request: SignedInRequest) -> DestinationProbe | None:
@@ -159,5 +157,9 @@ def _ask(
 
 def _arrived(request: SignedInRequest, project: Project) -> HttpResponse:
     messages.success(request, "Redis is connected and the sync is on. The first sync has started.")
-    target = redirect("activation:settings", request.organisation.slug, project.slug)
+    target = _to_switch(request, project)
     return HttpResponseClientRedirect(target.url) if request.htmx else target
+
+
+def _to_switch(request: SignedInRequest, project: Project) -> HttpResponseRedirect:
+    return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)

@@ -4,7 +4,7 @@ from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, organisation_page
 from activation import standings
@@ -12,7 +12,7 @@ from activation.access import destination_for, destinations_of
 from activation.models import RedisDestination, Source
 
 
-@require_GET
+@require_safe
 @organisation_page()
 def show_list(request: SignedInRequest) -> HttpResponse:
     """List the destinations with the projects that sync to them."""
@@ -21,7 +21,7 @@ def show_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "activation/destinations.html", {"destinations": rows})
 
 
-@require_GET
+@require_safe
 @organisation_page()
 def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show a destination's id and how it is reached."""
@@ -29,7 +29,7 @@ def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
     return render(request, "activation/destination.html", {"destination": row, "facts": _facts(row)})
 
 
-@require_GET
+@require_safe
 @organisation_page()
 def show_sources(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show where each source that writes to a destination stands."""

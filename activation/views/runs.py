@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, organisation_page
 from activation import run_pages
@@ -15,7 +15,7 @@ from activation.standings import of_run
 _PER_PAGE = 50
 
 
-@require_GET
+@require_safe
 @organisation_page()
 def show_source(request: SignedInRequest, source: str) -> HttpResponse:
     """List a source's runs, newest first."""
@@ -25,7 +25,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
     return render(request, "activation/source.html", {"source": row, "page": page, "rows": rows})
 
 
-@require_GET
+@require_safe
 @organisation_page()
 def show_run(request: SignedInRequest, run: str) -> HttpResponse:
     """Show one run; polled by htmx while it is under way, only its state."""

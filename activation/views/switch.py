@@ -5,41 +5,36 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import SignedInRequest, organisation_page
+from accounts.access import SignedInRequest, see_other
+from accounts.actors import Actor
 from accounts.roles import Permission
 from accounts.templatetags.components import Sample
 from activation import standings, syncs
-from activation.forms import PlaceForm
 from activation.models import Activation, Source, SyncRun
 from activation.preconditions import Point, grants_sql, preconditions
 from activation.views import waking
 from projects import checks
-from projects.access import project_for
+from projects import tasks as project_tasks
 from projects.models import Project
-from projects.placements import ChoiceUnknown, ProjectChanged, choose
+from projects.pages import project_page
 from projects.projects import served_views
 
 
-@require_GET
-@organisation_page()
-def show(request: SignedInRequest, project: str) -> HttpResponse:
+@require_safe
+@project_page()
+def show(request: SignedInRequest, project: Project) -> HttpResponse:
     """Show the switch; polled by htmx, only its state."""
-    row = project_for(request.actor, project)
-    activation = Activation.objects.filter(project=row).select_related("destination").first()
-    context: dict[str, Any] = {
-        "project": row,
-        "activation": activation,
-        "may_enable": request.actor.may(Permission.MANAGE_ACTIVATION),
-    }
+    activation = Activation.objects.filter(project=project).select_related("destination").first()
+    context: dict[str, Any] = {"project": project, "activation": activation, **_allowed(request.actor)}
     if activation is not None:
-        context |= _synced(row, activation)
+        context |= _synced(project, activation)
     if activation is None or not activation.enabled:
-        context |= _wanting(row)
+        context |= _wanting(project)
     page = "activation/_switch_state.html" if request.htmx else "activation/switch.html"
     response = render(request, page, context)
     patch_vary_headers(response, ("HX-Request",))
@@ -47,36 +42,21 @@ def show(request: SignedInRequest, project: str) -> HttpResponse:
 
 
 @require_POST
-@organisation_page(permission=Permission.MANAGE_CREDENTIALS)
-def check(request: SignedInRequest, project: str) -> HttpResponse:
+@project_page(permission=Permission.MANAGE_CREDENTIALS)
+def check(request: SignedInRequest, project: Project) -> HttpResponse:
     """Ask for a check of the warehouse for this project."""
-    row = project_for(request.actor, project)
-    asked = checks.request_check(row.warehouse, project=row, by=request.actor, now=timezone.now())
-    waking.for_check(asked)
-    return redirect("activation:settings", request.organisation.slug, row.slug)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@organisation_page(permission=Permission.MANAGE_ACTIVATION)
-def places(request: SignedInRequest, project: str) -> HttpResponse:
-    """Ask where the views are that the catalogue does not tell by name."""
-    row = project_for(request.actor, project)
-    data = request.POST if request.method == "POST" else None
-    forms = [PlaceForm(data, project=row, view=view) for view in served_views(row)]
-    if data is not None and all(form.is_valid() for form in forms):
-        problem = _choose(request, row, forms)
-        if problem is None:
-            return redirect("activation:settings", request.organisation.slug, row.slug)
-        messages.error(request, problem)
-    return render(request, "activation/places.html", {"project": row, "forms": forms})
+    asked = checks.request_check(project.warehouse, project=project, by=request.actor, now=timezone.now())
+    project_tasks.wake(asked)
+    return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)
 
 
 @require_POST
-@organisation_page(permission=Permission.RUN_SYNCS)
-def sync(request: SignedInRequest, project: str) -> HttpResponse:
+@project_page(permission=Permission.RUN_SYNCS)
+def sync(request: SignedInRequest, project: Project) -> HttpResponse:
     """Start a sync of every source that has none running, or of the one that is named."""
-    row = project_for(request.actor, project)
-    sources = Source.objects.filter(activation__project=row, status=Source.Status.ACTIVE).select_related("activation")
+    sources = Source.objects.select_related("activation").filter(
+        activation__project=project, status=Source.Status.ACTIVE
+    )
     if request.POST.get("source"):
         sources = sources.filter(public_id=request.POST["source"])
     try:
@@ -87,7 +67,17 @@ def sync(request: SignedInRequest, project: str) -> HttpResponse:
         waking.for_syncs()
         if not started:
             messages.info(request, "A sync is running already. It ends by itself; then you can start another.")
-    return redirect("activation:settings", request.organisation.slug, row.slug)
+    return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)
+
+
+def _allowed(actor: Actor) -> dict[str, bool]:
+    """Say which of the page's buttons the person gets."""
+    return {
+        "may_enable": actor.may(Permission.MANAGE_ACTIVATION),
+        "may_check": actor.may(Permission.MANAGE_CREDENTIALS),
+        "may_edit": actor.may(Permission.EDIT_PROJECTS),
+        "may_sync": actor.may(Permission.RUN_SYNCS),
+    }
 
 
 def _wanting(project: Project) -> dict[str, object]:
@@ -104,9 +94,9 @@ def _wanting(project: Project) -> dict[str, object]:
 def _synced(project: Project, activation: Activation) -> dict[str, object]:
     now = timezone.now()
     rows = standings.of_sources(Source.objects.filter(activation=activation), now=now)
-    present = {(row.source.entity, row.source.id_type, row.source.feature_view) for row in rows}
+    present = {(project.source.entity, project.source.id_type, project.source.feature_view) for project in rows}
     missing = [view for view in served_views(project) if (view.entity, view.id_type, view.feature_view) not in present]
-    first = next((row.source for row in rows if row.source.status == Source.Status.ACTIVE), None)
+    first = next((project.source for project in rows if project.source.status == Source.Status.ACTIVE), None)
     return {
         "standings": rows,
         "summary": standings.summary(activation, rows),
@@ -142,22 +132,3 @@ def samples_for(source: Source) -> list[Sample]:
         Sample("Python", "python", python),
         Sample("JavaScript", "javascript", javascript),
     ]
-
-
-def _choose(request: SignedInRequest, project: Project, forms: list[PlaceForm]) -> str | None:
-    """Store what was chosen; return what stood in the way."""
-    try:
-        for form in (form for form in forms if form.has_changed()):
-            choose(
-                project,
-                form.view.feature_view,
-                relation=form.cleaned_data["relation"],
-                id_column=form.cleaned_data.get("id_column", ""),
-                by=request.actor,
-                now=timezone.now(),
-            )
-    except (ChoiceUnknown, ProjectChanged) as problem:
-        return str(problem)
-    asked = checks.request_check(project.warehouse, project=project, by=request.actor, now=timezone.now())
-    waking.for_check(asked)
-    return None

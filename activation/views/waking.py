@@ -7,8 +7,6 @@ from django.db import transaction
 
 from activation import tasks
 from activation.models import DestinationProbe
-from projects import tasks as project_tasks
-from projects.models import WarehouseCheck
 
 _EXPIRES = 10
 
@@ -23,14 +21,5 @@ def for_probe(probe: DestinationProbe) -> None:
     kwargs = {"probe_id": probe.pk}
     transaction.on_commit(
         lambda: tasks.probe_destination.apply_async(kwargs=kwargs, expires=_EXPIRES),
-        robust=True,
-    )
-
-
-def for_check(check: WarehouseCheck) -> None:
-    """Wake a worker for a warehouse check."""
-    kwargs = {"check": check.pk}
-    transaction.on_commit(
-        lambda: project_tasks.check_warehouse.apply_async(kwargs=kwargs, expires=_EXPIRES),
         robust=True,
     )
