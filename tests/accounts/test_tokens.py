@@ -13,7 +13,7 @@ from django.core import serializers
 from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import identities, members, token_texts, tokens, vault
 from accounts.actors import Actor, PermissionRefused
@@ -286,6 +286,16 @@ def test_last_use_is_written_at_most_once_a_minute(admin: Member) -> None:
         assert issued.token.last_used_at is not None
         moments.append((issued.token.last_used_at - NOW).seconds)
     assert moments == [0, 0, 0, 60, 60, 121]
+
+
+def test_a_look_up_within_the_minute_is_one_query(
+    admin: Member, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    text = issue(admin, Role.ADMIN).text
+    with django_assert_num_queries(2):
+        Identities().identify(text, now=NOW)
+    with django_assert_num_queries(1):
+        Identities().identify(text, now=NOW + timedelta(seconds=59))
 
 
 def test_a_failure_to_write_the_last_use_refuses_nobody(admin: Member, monkeypatch: pytest.MonkeyPatch) -> None:
