@@ -1,6 +1,6 @@
 """What django-allauth asks us: sign-up is closed, addresses come from trusted proxies only, log-ins are audited."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib import messages
@@ -14,9 +14,17 @@ from accounts.models import User
 # allauth greets at every step; these are the only flash messages worth a person's time.
 MESSAGES = {"account/messages/password_changed.txt": "Your password is changed."}
 
+ERRORS = {
+    "email_password_mismatch": "This e-mail address and password do not belong together. Check both.",
+    "too_many_login_attempts": "Too many failed log-ins. Wait five minutes, then try again.",
+    "enter_current_password": "This is not your current password.",
+}
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     """Log-in and password change by allauth, with our audit rows, our words and our idea of an address."""
+
+    error_messages: ClassVar[dict[str, Any]] = {**DefaultAccountAdapter.error_messages, **ERRORS}
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Nobody signs up by themselves."""

@@ -50,7 +50,7 @@ class SetUpForm(forms.Form):
     code = forms.CharField(
         label="Set-up code",
         max_length=40,
-        help_text="Printed by `manage.py setup_code` on the server; good for an hour and five tries.",
+        help_text="Printed on the server by manage.py setup_code; good for an hour and five tries.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "mono", "spellcheck": "false"}),
     )
     organisation = forms.CharField(

@@ -41,7 +41,7 @@ class CodeRefused(Exception):
             left = "One try is" if tries_left == 1 else f"{tries_left} tries are"
             super().__init__(f"This is not the set-up code. {left} left.")
         else:
-            super().__init__("There is no code left to try. Run `manage.py setup_code` on the server for a new one.")
+            super().__init__("There is no code left to try. Run manage.py setup_code on the server for a new one.")
 
 
 def needed() -> bool:

@@ -17,6 +17,8 @@ from accounts.forms import NewTokenForm, ProfileForm
 from accounts.models import PersonalAccessToken
 from accounts.roles import Permission, Role
 
+OWN_LIST = ("accounts:tokens", "Personal access tokens")
+EVERYONES_LIST = ("accounts:everyones_tokens", "Everyone's tokens")
 EXAMPLE = {"entity": "user", "destinationId": "<destination id>", "id": {"type": "email", "value": "jane@example.com"}}
 
 
@@ -74,18 +76,18 @@ def token_new(request: SignedInRequest) -> HttpResponse:
 def token_delete(request: SignedInRequest, public_part: str) -> HttpResponseBase:
     """Ask, then delete one's own token or, as an Admin, anybody's."""
     actor = request.actor
-    mine = get_object_or_404(tokens.of(actor).select_related("owner"), public_part=public_part)
-    if mine.owner_id != actor.user_id and not actor.may(Permission.MANAGE_ALL_TOKENS):
+    token = get_object_or_404(tokens.of(actor).select_related("owner"), public_part=public_part)
+    if token.owner_id != actor.user_id and not actor.may(Permission.MANAGE_ALL_TOKENS):
         raise PermissionRefused(Permission.MANAGE_ALL_TOKENS)
-    back = "accounts:tokens" if mine.owner_id == actor.user_id else "accounts:everyones_tokens"
+    back, back_label = OWN_LIST if token.owner_id == actor.user_id else EVERYONES_LIST
     if request.method == "POST":
         try:
             tokens.revoke(public_part, by=actor, now=timezone.now())
         except PersonalAccessToken.DoesNotExist:
             raise Http404 from None
-        messages.success(request, f"The token {mine.name} is deleted. It stops working within a second.")
+        messages.success(request, f"The token {token.name} is deleted. It stops working within a second.")
         return see_other(back, organisation=request.organisation.slug)
-    return render(request, "accounts/token_delete.html", {"token": mine, "back": back})
+    return render(request, "accounts/token_delete.html", {"token": token, "back": back, "back_label": back_label})
 
 
 def curl_line(text: str) -> str:

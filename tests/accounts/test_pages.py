@@ -159,7 +159,7 @@ def test_a_forged_forwarded_address_does_not_escape_the_rate_limit(
         ).content
         for n in range(12)
     ]
-    assert b"Too many failed" in codes[-1]
+    assert b"Too many failed log-ins" in codes[-1]
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
     cache.clear()
     codes = [
@@ -170,7 +170,7 @@ def test_a_forged_forwarded_address_does_not_escape_the_rate_limit(
         ).content
         for n in range(12)
     ]
-    assert b"Too many failed" not in codes[-1]
+    assert b"Too many failed log-ins" not in codes[-1]
 
 
 def test_too_many_requests_get_a_page_of_ours(admin: Member, stranger: Client) -> None:

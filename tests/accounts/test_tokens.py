@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core import serializers
 from django.db import OperationalError
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -357,6 +358,7 @@ def test_generating_and_deleting_are_audited(admin: Member) -> None:
     ]
 
 
+@examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text() | st.from_regex(r"\Aactv_[0-9A-Za-z]{10,14}_[0-9A-Za-z]{47,51}\Z"))
 def test_no_text_at_all_makes_identify_crash(text: str) -> None:
     assert rejected(text) == "malformed"
