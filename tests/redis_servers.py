@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -98,6 +98,7 @@ class DebianRedis:
     certificate: tuple[Path, Path] | None = None
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     port: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ()
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
 
     @property
@@ -125,6 +126,7 @@ class DebianRedis:
 
     def _lines(self) -> list[str]:
         common = ["bind 127.0.0.1", f"dir {self.folder}", 'save ""', "appendonly no", f"requirepass {self.password}"]
+        common += self.options
         if self.certificate is None:
             return [*common, f"port {self.port}"]
         certificate, key = self.certificate
@@ -187,6 +189,19 @@ class ValkeyCluster:
             self._call(index, "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
         self.wait_until_agreed()
 
+    def fail_over(self, index: int) -> None:
+        """Kill a primary and have a fresh replica of it take its slots over, under its place in `servers`."""
+        old = self.servers[index]
+        node_id = str(self._call(index, "CLUSTER", "MYID"), "ascii")
+        self.servers[index] = self._stack.enter_context(self._server(3))
+        self._call(index, "CLUSTER", "MEET", "127.0.0.1", old.port, self._bus(old))
+        self._until(lambda: bool(self._view(index)) and node_id in self._text(index, "CLUSTER", "NODES"))
+        self._call(index, "CLUSTER", "REPLICATE", node_id)
+        self._until(lambda: "master_link_status:up" in self._text(index, "INFO", "replication"))
+        old.kill()
+        self._call(index, "CLUSTER", "FAILOVER", "TAKEOVER")
+        self._until(lambda: any(port == self.servers[index].port for *_, port in self._view((index + 1) % 3)))
+
     def owner_of(self, slot: int) -> int:
         """Return the index of the primary that owns a slot."""
         port = next(port for first, last, port in self._view(0) if first <= slot <= last)
@@ -201,9 +216,19 @@ class ValkeyCluster:
             return client.execute_command(*command)
 
     def _is_up(self, index: int) -> bool:
+        return "cluster_state:ok" in self._text(index, "CLUSTER", "INFO")
+
+    def _text(self, index: int, *command: str) -> str:
         with self.client(index) as client:
             client.response_callbacks.clear()
-            return b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")
+            return str(client.execute_command(*command), "utf-8")
+
+    @staticmethod
+    def _until(met: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while not met():
+            assert time.monotonic() < deadline, "the cluster did not get there in time"
+            time.sleep(0.02)
 
     def _view(self, index: int) -> list[tuple[int, int, int]]:
         with self.client(index) as client:
@@ -213,7 +238,13 @@ class ValkeyCluster:
 
     def _server(self, index: int) -> EmbeddedServer:
         bus = free_port()
-        options = ("cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 2000")
+        options = (
+            "cluster-enabled yes",
+            f"cluster-port {bus}",
+            "cluster-node-timeout 2000",
+            f"primaryauth {self.password}",
+            "repl-diskless-sync-delay 0",
+        )
         return EmbeddedServer(self.folder / str(index), password=self.password, options=options)
 
     @staticmethod

@@ -169,6 +169,18 @@ def test_a_late_reply_is_never_taken_for_the_reply_to_the_next_read(valkey_place
     store.close()
 
 
+def test_a_connection_left_with_an_unread_reply_is_not_lent_again(valkey_place):
+    store = open_store(valkey_place.settings)
+    node = store._deployment.primaries()[0]
+    valkey_place.hset(KEY, "view", '"jane"')
+    valkey_place.clients[0].execute_command("CLIENT", "PAUSE", 200)
+    with node.connection() as channel:
+        channel.send(channel.pack(("HGETALL", KEY)))
+
+    assert store.read(KEYS[0]) == {}
+    store.close()
+
+
 def test_a_pool_that_is_in_use_makes_callers_wait_no_longer_than_the_connect_limit(valkey_place):
     store = open_store(valkey_place.settings, max_connections=1, connect_timeout=0.1)
     store.ping()
@@ -260,6 +272,48 @@ def test_a_slot_on_the_move_is_asked_for_at_both_ends(cluster: ValkeyCluster, cl
         for index in (to, owner):
             cluster.client(index).execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
     store.close()
+
+
+def test_a_failover_is_followed_within_a_second(tmp_path):
+    with ValkeyCluster(tmp_path) as cluster:
+        store = open_store(cluster.settings, command_timeout=0.3)
+        assert store.read_many(KEYS) == [{}] * len(KEYS)
+        cluster.fail_over(0)
+        keys = [key for key in KEYS if cluster.owner_of(slot_of(key)) == 0]
+        assert keys
+
+        started = time.monotonic()
+        while time.monotonic() - started < 1.0:
+            try:
+                store.read(keys[0])
+                break
+            except DestinationUnreachable:
+                time.sleep(0.02)
+        else:
+            pytest.fail("the store did not find the new primary")
+        assert store.read_many(KEYS) == [{}] * len(KEYS)
+        store.close()
+
+
+def test_a_cluster_node_may_show_the_certificate_of_the_name_that_was_typed(certificates, tmp_path):
+    announced = ("tls-cluster yes", "cluster-announce-ip 127.0.0.1")
+    options = ("cluster-enabled yes", f"cluster-port {free_port()}", *announced)
+    certificate = certificates.issue("localhost")
+    with DebianRedis(tmp_path, certificate, options=options) as server, server.client() as client:
+        client.response_callbacks.clear()
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        settings = one_server(
+            client, server.address, secure=True, clusterMode=True, password=server.password, ca=certificates.pem
+        ).settings
+        store = open_store(settings)
+        deadline = time.monotonic() + 10
+        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+        assert store.read(KEY) == {}
+        assert store._deployment.primaries()[0].endpoint.host == "127.0.0.1"
+        store.close()
 
 
 def test_nodes_that_a_cluster_announces_pass_the_guard_too(cluster):
