@@ -15,6 +15,7 @@ from projects.yaml_document import MAX_BYTES, decode
 
 _CODE = {"class": "mono", "spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
 _PLAIN = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
+NOTHING = "Paste the text of your pb_project.yaml, or upload the file."
 TOO_LARGE = f"The file is larger than {MAX_BYTES // 1024} KiB. A pb_project.yaml is a few KiB; is this the right file?"
 
 
@@ -26,10 +27,14 @@ class SpecificationFields(forms.Form):
     )
     text = forms.CharField(
         label="Text of pb_project.yaml",
-        required=False,
         strip=False,
+        error_messages={"required": NOTHING},
         widget=forms.Textarea(attrs={**_CODE, "rows": 20}),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text"].required = not self.files.get("file")
 
     def clean(self) -> dict[str, Any]:
         """Leave the text in `cleaned_data["text"]` and in the box, so that a person can correct an uploaded file."""
@@ -37,9 +42,7 @@ class SpecificationFields(forms.Form):
         uploaded = cleaned.get("file")
         if uploaded is not None:
             self._take(uploaded)
-        elif not str(cleaned.get("text", "")).strip():
-            self.add_error("text", "Paste the text of your pb_project.yaml, or upload the file.")
-        else:
+        elif "text" in cleaned:
             cleaned["text"] = cleaned["text"].replace("\r\n", "\n")
         return cleaned
 
@@ -70,7 +73,7 @@ class PlaceFields(forms.Form):
     output_schema = forms.CharField(
         label="Output schema",
         max_length=255,
-        help_text="The schema that Profiles writes its views to, as in your connection's `schema`.",
+        help_text="The schema that Profiles writes its views to, as your Profiles connection names it.",
         widget=forms.TextInput(attrs=_PLAIN),
     )
 

@@ -6,7 +6,7 @@ here interprets are accepted and kept. Older files spell `feature_views` as `ser
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -96,16 +96,25 @@ def read(text: str | bytes) -> ProjectSpecification:
         raise SpecificationProblems(
             [Problem(*document.place(()), "A pb_project.yaml is a mapping that starts with `name:`.")]
         )
+    shape = None
     try:
         shape = _Project.model_validate(document.value, strict=True)
     except ValidationError as error:
         problems += [_shape_problem(detail, document) for detail in error.errors(include_url=False)]
-        raise SpecificationProblems(problems) from None
-    specification = _specification(shape)
-    problems += [Problem(*document.place(path), message) for path, message in _contradictions(shape, specification)]
-    if problems:
+    entities = list(_sound_entities(document.value.get("entities")))
+    problems += [Problem(*document.place(path), message) for path, message in _contradictions(entities)]
+    if problems or shape is None:
         raise SpecificationProblems(problems)
-    return specification
+    return _specification(shape)
+
+
+def _sound_entities(values: Any) -> Iterator[tuple[int, _Entity]]:
+    """Yield the entities that are well-formed by themselves, whatever else is wrong in the file."""
+    for index, value in enumerate(values if isinstance(values, list) else ()):
+        try:
+            yield index, _Entity.model_validate(value, strict=True)
+        except ValidationError:
+            continue
 
 
 def _specification(shape: _Project) -> ProjectSpecification:
@@ -155,22 +164,21 @@ def _served(shape: _Entity) -> Iterator[tuple[Path, str, str | None]]:
         yield ("serve_traits", index), trait.id_served, trait.name
 
 
-def _contradictions(shape: _Project, specification: ProjectSpecification) -> Iterator[tuple[Path, str]]:
+def _contradictions(shapes: Sequence[tuple[int, _Entity]]) -> Iterator[tuple[Path, str]]:
     """Yield what is well-formed but cannot be meant, with the path of its place."""
     entities = Counter[str]()
     views = Counter[str]()
-    for index, (written, entity) in enumerate(zip(shape.entities, specification.entities, strict=True)):
+    for index, shape in shapes:
         here: Path = ("entities", index)
-        entities[entity.name] += 1
-        if entities[entity.name] > 1:
-            yield (*here, "name"), f"There are two entities called `{entity.name}`. Rename or remove one."
-        if entity.name == RESERVED_ENTITY:
-            yield (
-                (*here, "name"),
-                f"An entity may not be called `{RESERVED_ENTITY}`: its keys are Activation API's own. Rename it.",
-            )
-        yield from (((*here, *path), message) for path, message in _entity_contradictions(written))
-        for (path, _, _), view in zip(_served(written), entity.feature_views, strict=True):
+        entities[shape.name] += 1
+        if entities[shape.name] > 1:
+            yield (*here, "name"), f"There are two entities called `{shape.name}`. Rename or remove one."
+        if shape.name == RESERVED_ENTITY:
+            message = f"An entity may not be called `{RESERVED_ENTITY}`: its keys are Activation API's own. Rename it."
+            yield (*here, "name"), message
+        yield from (((*here, *path), message) for path, message in _entity_contradictions(shape))
+        for path, id_type, declared_name in _served(shape):
+            view = _view(shape.name, id_type, declared_name)
             views[view.name] += 1
             if views[view.name] > 1:
                 yield (*here, *path), f"There are two feature views called `{view.name}`. Give this one another name."

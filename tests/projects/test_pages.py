@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_text_is_refused(editor: Member, warehouse: Wareho
 
 
 def test_nothing_at_all_is_refused(editor: Member, warehouse: Warehouse) -> None:
-    answer = editor.client.post("/o/acme/projects/new/", {**NEW, "text": " ", "warehouse": warehouse.pk})
+    answer = editor.client.post("/o/acme/projects/new/", {**NEW, "text": "", "warehouse": warehouse.pk})
 
     assert "Paste the text" in text_of(answer)
 

@@ -180,12 +180,13 @@ def test_a_problem_names_its_place_and_what_to_do(broken: str, said: str) -> Non
 
 
 def test_all_problems_are_said_at_once_in_the_order_of_the_text() -> None:
-    broken = FILE.replace("97", "x").replace("- id: email", "- id: ''").replace("id_types: [domain]", "id_types: []")
+    broken = FILE.replace("97", "x").replace("- id: salesforce_id", "- id: phone").replace("[domain]", "[]")
 
-    assert [problem.split(":")[0] for problem in problems(broken)] == [
+    assert [problem.split(":")[0] for problem in problems(broken + "name: again\n")] == [
         "line 2, column 17",
-        "line 20, column 15",
+        "line 22, column 11",
         "line 25, column 15",
+        "line 34, column 1",
     ]
 
 

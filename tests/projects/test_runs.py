@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from projects import connections, runs
-from projects.models import ProfilesRun, Project, RunStatus
+from config.celery import app
+from projects import checks, connections, runs, tasks
+from projects.models import CheckState, ProfilesRun, Project, RunStatus
 from tests.cast import Member
 from tests.projects.real_warehouses import BY_EMAIL, BY_SALESFORCE_ID, DuckDBFile, RealWarehouse, complete
 
@@ -126,3 +127,18 @@ def test_a_look_that_another_has_taken_does_nothing(real: RealWarehouse, real_pr
 
     assert runs.look(real_project.pk, now=timezone.now()) == []
     assert stored() == []
+
+
+def test_the_tick_sends_out_what_is_due(
+    admin: Member, real: RealWarehouse, real_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real.execute(complete(7, BY_EMAIL, BY_SALESFORCE_ID))
+    asked = timezone.now() - timedelta(minutes=1)
+    check = checks.request_check(real_project.warehouse, by=admin.actor, now=asked)
+    monkeypatch.setitem(app.conf, "task_always_eager", True)
+
+    tasks.look_for_runs()
+
+    assert stored() == [(7, RunStatus.FINISHED)]
+    check.refresh_from_db()
+    assert check.state == CheckState.PASSED
