@@ -37,7 +37,7 @@ def store(place: Place) -> Iterator[Store]:
 
 
 def open_store(settings: RedisSettings, **options: object) -> Store:
-    return Store(settings, **{"allow_private": True, "command_timeout": 2.0, **options})  # type: ignore[arg-type]
+    return Store(settings, **{"allow_private": True, "command_timeout": 2.0, **options})  # type: ignore[arg-type]  # by name
 
 
 def test_a_profile_is_read_in_the_order_of_its_fields(place, store):
