@@ -28,6 +28,7 @@ def client_address(meta: Mapping[str, Any]) -> str | None:
     return str(address) if address is not None else None
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
