@@ -211,7 +211,8 @@ def _id_errors(organisation: Organisation, adopted: Mapping[str, str]) -> dict[s
         except profiles.NameRefused as error:
             errors[field] = str(error)
     public_id = adopted.get("public_id")
-    if public_id and not errors and RedisDestination.objects.filter(organisation=organisation, public_id=public_id).exists():
+    known = RedisDestination.objects.filter(organisation=organisation, public_id=public_id)
+    if public_id and not errors and known.exists():
         errors["public_id"] = "Your organisation already has a destination with this id."
     return errors
 

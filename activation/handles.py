@@ -23,7 +23,9 @@ from activation.engine.store import Store
 from activation.models import RedisDestination, Source
 
 FRESH_FOR = 1.0
+# While the database is down one caller a second tries it again; a try may take as long as a connect times out.
 TRY_DATABASE_EVERY = 1.0
+TRY_TAKES_AT_MOST = 10.0
 CONNECT_TIMEOUT = 0.2
 COMMAND_TIMEOUT = 0.1
 CONNECTIONS = 64
@@ -159,6 +161,7 @@ class Handles:
         self._open_store = open_store
         self._lock = threading.Lock()
         self._places: dict[tuple[int, str], _Place] = {}
+        self._database_is_down = False
         self._try_database_at = float("-inf")
 
     def get(self, organisation_id: int, public_id: str) -> Handle:
@@ -170,15 +173,22 @@ class Handles:
             raise InvalidDestination
         key = (organisation_id, public_id)
         while True:
+            place = self._places.get(key)
+            if place is not None and place.handle is not None and self._fresh(place):
+                return place.handle
+            was_down = self._database_is_down
+            if not self._may_ask():
+                return self._stale(place)
             with self._lock:
                 place = self._places.setdefault(key, _Place())
-            handle = place.handle
-            if handle is not None and self._fresh(place):
-                return handle
             with place.lock:
-                # Somebody who waited for the lock of a place that is gone takes the next one.
-                if not place.forgotten:
-                    return self._refreshed(place, key)
+                # Somebody who waited for the lock of a place that is gone takes the next one, and somebody who saw
+                # the database go down meanwhile does not try it again.
+                if place.forgotten:
+                    continue
+                if self._database_is_down and not was_down:
+                    return self._stale(place)
+                return self._refreshed(place, key)
 
     def close(self) -> None:
         """Close every store and forget it."""
@@ -198,13 +208,14 @@ class Handles:
         asked_at = self._clock()
         if place.handle is not None and self._fresh(place):
             return place.handle
-        if asked_at < self._try_database_at:
-            return self._stale(place, key, asked_at)
         try:
             found = self._look_up(*key)
         except (OperationalError, InterfaceError) as error:
             self._database_failed(error)
-            return self._stale(place, key, asked_at)
+            if place.handle is None:
+                self._forget(place, key)
+            return self._stale(place)
+        self._database_is_down = False
         if found is None:
             self._forget(place, key)
             raise InvalidDestination
@@ -241,14 +252,22 @@ class Handles:
             unopened=unopened,
         )
 
-    def _stale(self, place: _Place, key: tuple[int, str], at: float) -> Handle:
+    def _stale(self, place: _Place | None) -> Handle:
         """Return what is known, if it is not too old. Raises `ServiceUnavailable`."""
-        if place.handle is None:
-            self._forget(place, key)
-            raise ServiceUnavailable
-        if at - place.confirmed_at > settings.STALE_READS_FOR:
+        if place is None or place.handle is None or self._clock() - place.confirmed_at > settings.STALE_READS_FOR:
             raise ServiceUnavailable
         return place.handle
+
+    def _may_ask(self) -> bool:
+        """While the database is down, let one caller at a time try it; the others go on with what is known."""
+        if not self._database_is_down:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._try_database_at:
+                return False
+            self._try_database_at = now + TRY_TAKES_AT_MOST
+            return True
 
     def _forget(self, place: _Place, key: tuple[int, str]) -> None:
         place.forgotten = True
@@ -258,8 +277,11 @@ class Handles:
             place.handle.close()
 
     def _database_failed(self, error: Exception) -> None:
-        self._try_database_at = self._clock() + TRY_DATABASE_EVERY
-        log.warning("destinations_cannot_be_looked_up", error=type(error).__name__)
+        with self._lock:
+            first, self._database_is_down = not self._database_is_down, True
+            self._try_database_at = self._clock() + TRY_DATABASE_EVERY
+        if first:
+            log.warning("destinations_cannot_be_looked_up", error=type(error).__name__)
         if not connection.in_atomic_block:
             connection.close()
 

@@ -297,3 +297,30 @@ def test_the_command_fails_with_the_step_that_failed(admin, outsider):
         call_command("check_destination", "same")
     with pytest.raises(CommandError, match="no destination"):
         call_command("check_destination", "same", organisation="nowhere")
+
+
+def test_while_our_database_hangs_only_one_caller_waits_for_it(settings):
+    settings.STALE_READS_FOR = 60
+    time, hanging, release = [0.0], threading.Event(), threading.Event()
+
+    def look_up(organisation_id, public_id):
+        if time[0] < 1:
+            return Found(RedisDestination(pk=1, public_id="d", workspace_id="w", version=1), {})
+        if time[0] > 2:
+            hanging.set()
+            release.wait(30)
+        raise OperationalError("down")
+
+    kept = Handles(clock=lambda: time[0], look_up=look_up, open_store=Stores())
+    known = kept.get(1, "d")
+    time[0] = 1.5
+    assert kept.get(1, "d") is known
+    time[0] = 3.0
+    waiting = threading.Thread(target=kept.get, args=(1, "d"))
+    waiting.start()
+    try:
+        assert hanging.wait(10)
+        assert kept.get(1, "d") is known
+    finally:
+        release.set()
+        waiting.join(10)

@@ -94,6 +94,7 @@ def test_a_limited_token_keeps_to_its_limits_and_to_names_that_sources_declare(t
         {"destinations": ["other"]},
         {"entities": ["account"]},
         {"entities": ["user"]},
+        {"new": 1},
     ):
         object.__setattr__(token, "limits", limits)
         with pytest.raises(serving.AccessRefused):
