@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from datetime import timedelta
+from typing import Any
 
 from django.core.management import call_command
 from django.utils import timezone
@@ -19,6 +20,9 @@ from accounts.roles import Role
 from activation import destinations
 from activation.models import Activation, DeletedProfilesPolicy, RedisDestination
 from projects.models import Project, Warehouse, WarehouseKind
+
+# The known test case of the hosted writer.
+ADOPTED_ID = "1WhcOCGgj9asZu850HvugU2C3Aq"
 
 
 def main() -> None:
@@ -44,6 +48,9 @@ def main() -> None:
         "closed": destination(acme, "closed", os.environ["CLOSED_ADDRESS"]),
         "closed_may_return": destination(acme, "closed_may_return", os.environ["CLOSED_ADDRESS"]),
         "silent": destination(acme, "silent", os.environ["SILENT_ADDRESS"]),
+        "adopted": destination(
+            acme, "adopted", os.environ["REDIS_ADDRESS"], workspace_id="some-workspace-id", public_id=ADOPTED_ID
+        ),
         "theirs": destination(other, "theirs", os.environ["REDIS_ADDRESS"]),
     }
     for name in ("may_return", "closed_may_return"):
@@ -70,13 +77,14 @@ def token(by: Actor, *, role: Role = Role.ADMIN, **changes: object) -> str:
     return issued.text
 
 
-def destination(by: Actor, name: str, address: str) -> RedisDestination:
+def destination(by: Actor, name: str, address: str, **adopted: Any) -> RedisDestination:
     return destinations.create(
         name=name,
         settings={"address": address},
         credentials={"password": os.environ["REDIS_PASSWORD"]},
         by=by,
         now=timezone.now(),
+        **adopted,
     )
 
 

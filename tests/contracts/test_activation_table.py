@@ -254,6 +254,27 @@ def test_a_known_id_is_answered_with_redis_own_texts(server, method, path, sent,
 
 
 @pytest.mark.parametrize(("method", "path"), FETCH)
+def test_a_redis_that_the_hosted_product_filled_is_served(server, method, path):
+    row = (
+        '{"MODEL_ID":"1691755780","VALID_AT":"2023-08-11T11:32:44.963062Z",'
+        '"USER_MAIN_ID":"rid5530313526204a95efe71d98cd17d5a1","CHURN_SCORE_7_DAYS":0.027986,'
+        '"PERCENTILE_CHURN_SCORE_7_DAYS":0}'
+    )
+    key = "some-workspace-id:1WhcOCGgj9asZu850HvugU2C3Aq:some-entity:some-id-type:some-user-id"
+    server.redis.hset(key, "some-model", row)
+    asked = {
+        "entity": "some-entity",
+        "destinationId": "1WhcOCGgj9asZu850HvugU2C3Aq",
+        "id": {"type": "some-id-type", "value": "some-user-id"},
+    }
+
+    answer = server.call(method, path, asked)
+
+    envelope = '{"entity":"some-entity","id":{"type":"some-id-type","value":"some-user-id"},"data":{"some-model":'
+    assert (answer.status, answer.body.decode()) == (200, envelope + row + "}}")
+
+
+@pytest.mark.parametrize(("method", "path"), FETCH)
 def test_an_unknown_id_is_answered_with_no_data(server, method, path):
     asked = {"entity": "user", "destinationId": server.destinations["main"][1], "id": ID, "more": [1]}
 
