@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 from django.core.cache import cache
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -38,8 +39,8 @@ def _quick_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-def text_of(response: object) -> str:
-    html = response.content.decode()  # type: ignore[attr-defined]  # the test client's response
+def text_of(response: HttpResponse) -> str:
+    html = response.content.decode()
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
@@ -337,7 +338,7 @@ def test_a_code_is_stored_as_a_digest_only(db: None) -> None:
 # Tokens
 
 
-def new_token(member: Member, **changes: str) -> object:
+def new_token(member: Member, **changes: str) -> HttpResponse:
     form = {"name": "CI", "role": "viewer", "expiry": "90", "expires_on": "", **changes}
     return member.client.post("/o/acme/settings/profile/tokens/new/", form)
 
@@ -345,8 +346,8 @@ def new_token(member: Member, **changes: str) -> object:
 def test_a_token_is_shown_once_and_works(admin: Member, settings: Settings) -> None:
     settings.PUBLIC_URL = "https://activation.acme.example"
     shown = new_token(admin, role="admin")
-    assert shown.status_code == 200  # type: ignore[attr-defined]
-    assert "no-store" in shown.headers["Cache-Control"]  # type: ignore[attr-defined]
+    assert shown.status_code == 200
+    assert "no-store" in shown.headers["Cache-Control"]
     page = text_of(shown)
     token = re.search(r"actv_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}", page)
     assert token is not None
