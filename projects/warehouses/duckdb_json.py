@@ -18,7 +18,7 @@ from projects.warehouses.duckdb_types import (
 
 # Dates outside the years 1 to 9999 are written with the six-digit years that ECMAScript reads; infinities are null.
 _YEAR = "CASE WHEN year({x}) < 0 THEN '-' ELSE '+' END || lpad(abs(year({x}))::VARCHAR, 6, '0')"
-_COMMON_ERA = "{x} >= DATE '0001-01-01' AND {x} < DATE '10000-01-01'"
+_COMMON_ERA = "year({x}) BETWEEN 1 AND 9999"
 _TIMESTAMP = (
     f"CASE WHEN {_COMMON_ERA} THEN '\"' || replace({{x}}::VARCHAR, ' ', 'T') || 'Z\"' "
     f"WHEN isfinite({{x}}) THEN '\"' || {_YEAR} || strftime({{x}}, '-%m-%dT%H:%M:%S') "

@@ -4,7 +4,7 @@ Open it inside the process that uses it: the driver hangs in a child that forked
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -104,7 +104,9 @@ class PostgreSQLWarehouse:
         self._execute(f"ANALYZE {table}")
         return rows
 
-    def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+    def stream(
+        self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
+    ) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its result in Arrow batches, in flat memory.
 
         The connection serves nothing else until the stream is at its end or closed.
@@ -113,15 +115,13 @@ class PostgreSQLWarehouse:
             size = str(batch_rows * BYTES_PER_ROW)
             cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: size})
             cursor.execute(sql)
-            reader, ended = cursor.fetch_record_batch(), False
             try:
-                for batch in reader:
+                for batch in cursor.fetch_record_batch():
                     for start in range(0, batch.num_rows, batch_rows):
                         yield batch.slice(start, batch_rows)
-                ended = True
-            finally:
-                if not ended:
-                    self.cancel()
+            except GeneratorExit:  # the reader goes away early: end the query, or closing would read it to its end
+                self.cancel()
+                raise
 
     def tables(self, prefix: str) -> list[str]:
         """List our own tables whose names begin with `prefix`."""

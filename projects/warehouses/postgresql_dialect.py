@@ -39,6 +39,8 @@ _SCALARS: dict[str, _Read] = {
     "json": ("{x}::text", Kind.JSON),
     "jsonb": ("{x}::text", Kind.JSON),
 }
+# A cast of inet to text adds the /32 that PostgreSQL itself does not show.
+_TEXTS = {"inet": "abbrev({x})"}
 _FINITE_NUMBERS = f"regexp_replace(to_json({{x}})::text, '{_UNREAL}', 'null', 'g')"
 _FINITE_TIMES = "regexp_replace(to_json({x})::text, '\"-?infinity\"', 'null', 'g')"
 _TIMES_WITH_Z = f"regexp_replace({_FINITE_TIMES}, '([0-9])(\\+00:00)?\"', '\\1Z\"', 'g')"
@@ -74,7 +76,8 @@ class PostgreSQLDialect:
 
     def id_text(self, column: Column) -> str:
         """Cast to text, compared bytewise from there on: grouping, joining and sorting ask no locale."""
-        return f'({quote(column.name)}::text COLLATE "C")'
+        text = _TEXTS.get(_plain(column), "{x}::text").replace("{x}", quote(column.name))
+        return f'({text} COLLATE "C")'
 
     def normalise(self, expression: str, step: str) -> str:
         """Trim or lower-case an id's text, ASCII only."""
@@ -86,7 +89,7 @@ class PostgreSQLDialect:
 
     def value(self, column: Column) -> Value:
         """Say how a column is read: its own kind, arrays and composites as JSON, anything else as its own text."""
-        expression, kind = _read(_MODIFIER.sub("", column.type))
+        expression, kind = _read(_plain(column))
         return Value(column.name, expression.replace("{x}", quote(column.name)), kind)
 
     def injective_text(self, column: Column) -> str:
@@ -120,4 +123,9 @@ def _read(type_name: str) -> _Read:
         return _ARRAYS.get(type_name[:-2], "to_json({x})::text"), Kind.JSON
     if type_name.startswith(COMPOSITE) or type_name.rpartition(".")[2] == "hstore":
         return "to_json({x})::text", Kind.JSON
-    return _SCALARS.get(type_name, ("{x}::text", Kind.TEXT))
+    return _SCALARS.get(type_name, (_TEXTS.get(type_name, "{x}::text"), Kind.TEXT))
+
+
+def _plain(column: Column) -> str:
+    """The type's name without its length or precision."""
+    return _MODIFIER.sub("", column.type)
