@@ -3,10 +3,10 @@
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import cache
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -15,6 +15,9 @@ from accounts import identities, people, setup, tokens
 from accounts.models import AuditEvent, Membership, Organisation, PersonalAccessToken, SetupCode, User
 from accounts.roles import Role
 from tests.cast import Member, colleague
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
 PASSWORD = "correct horse battery"
 PAGES = {
@@ -39,7 +42,7 @@ def _quick_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-def text_of(response: HttpResponse) -> str:
+def text_of(response: "Answer") -> str:
     html = response.content.decode()
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
@@ -338,7 +341,7 @@ def test_a_code_is_stored_as_a_digest_only(db: None) -> None:
 # Tokens
 
 
-def new_token(member: Member, **changes: str) -> HttpResponse:
+def new_token(member: Member, **changes: str) -> "Answer":
     form = {"name": "CI", "role": "viewer", "expiry": "90", "expires_on": "", **changes}
     return member.client.post("/o/acme/settings/profile/tokens/new/", form)
 
