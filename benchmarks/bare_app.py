@@ -17,12 +17,14 @@ _prefix = os.environ["BARE_KEY_PREFIX"]
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
     body = orjson.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-    fields = _client.hgetall(f"{_prefix}{body['entity']}:{body['id']['type']}:{body['id']['value']}")
+    fields: dict[bytes, bytes] = _client.hgetall(
+        f"{_prefix}{body['entity']}:{body['id']['type']}:{body['id']['value']}"
+    )  # type: ignore[assignment]  # nothing is decoded
     answer = orjson.dumps(
         {
             "entity": body["entity"],
             "id": body["id"],
-            "data": {bytes.decode(name): orjson.Fragment(value) for name, value in fields.items()},
+            "data": {name.decode(): orjson.Fragment(value) for name, value in fields.items()},
         }
     )
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])

@@ -153,6 +153,8 @@ class EmbeddedServer:
             os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_WITHIN
             while time.monotonic() < deadline:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
                 os.kill(pid, 0)
                 time.sleep(0.02)
 

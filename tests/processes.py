@@ -29,7 +29,7 @@ class Up:
     demo: bool = True
     port: int = field(default_factory=free_port)
     output: str = ""
-    _process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -42,19 +42,16 @@ class Up:
 
     def start(self) -> Self:
         """Start and wait until it says it is ready."""
-        self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "up"],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        self.output = ""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        printed = self.folder / "printed"
+        with printed.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "manage.py", "up"], cwd=ROOT, env=self.environment, stdout=out, stderr=out
+            )
         deadline = time.monotonic() + READY_WITHIN
         while "Ctrl-C stops everything." not in self.output:
-            self.output += self._process.stdout.read() or ""
+            self.output = printed.read_text()
             if self._process.poll() is not None or time.monotonic() > deadline:
                 logs = "\n".join(log.read_text()[-1500:] for log in (self.folder / "logs").glob("*.log"))
                 self.stop()
@@ -73,8 +70,6 @@ class Up:
         finally:
             if process.poll() is None:
                 process.kill()
-            if process.stdout:
-                process.stdout.close()
         return status
 
     def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

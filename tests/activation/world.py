@@ -84,10 +84,14 @@ class World:
         found = {}
         for name in map(bytes.decode, self.redis.scan_iter(f"{start}*")):
             if not name.startswith(f"{start}_activation:"):
-                fields = self.redis.hgetall(name)
-                traits = {bytes.decode(field): json.loads(value) for field, value in fields.items()}
+                traits = {field.decode(): json.loads(value) for field, value in self.fields(name).items()}
                 found[name.removeprefix(f"{start}user:email:")] = traits
         return found
+
+    def fields(self, key: str) -> dict[bytes, bytes]:
+        """Read a key whole, as bytes."""
+        fields: dict[bytes, bytes] = self.redis.hgetall(key)  # type: ignore[assignment]  # nothing is decoded
+        return fields
 
     def bookkeeping(self) -> set[str]:
         """List the kinds of bookkeeping keys that are there."""
