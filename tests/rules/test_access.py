@@ -1,0 +1,226 @@
+"""Every address refuses who may not use it: logged out, of another organisation, or with too weak a role.
+
+The table says who may what; an address that is not in it fails the test, so none is added without a decision.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+from django.utils import timezone
+
+from accounts.models import Membership, Organisation, PersonalAccessToken
+from accounts.roles import Role
+from activation.models import Activation, DestinationProbe, RedisDestination, Source, SyncRun
+from config import demo_warehouse
+from projects import projects
+from projects.models import Warehouse, WarehouseCheck, WarehouseKind
+from tests.cast import Member
+
+VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
+STRENGTH = {VIEWER: 0, EDITOR: 1, ADMIN: 2}
+NOT_ALLOWED = None
+
+# name → the weakest role that may GET, the weakest that may POST; None: the method is not allowed.
+TABLE: dict[str, tuple[Role | None, Role | None]] = {
+    "accounts:overview": (VIEWER, NOT_ALLOWED),
+    "accounts:audit": (ADMIN, NOT_ALLOWED),
+    "accounts:settings": (VIEWER, VIEWER),
+    "accounts:members": (VIEWER, NOT_ALLOWED),
+    "accounts:member": (ADMIN, ADMIN),
+    "accounts:member_remove": (ADMIN, ADMIN),
+    "accounts:everyones_tokens": (ADMIN, NOT_ALLOWED),
+    "accounts:profile": (VIEWER, VIEWER),
+    "accounts:account": (VIEWER, VIEWER),
+    "accounts:tokens": (VIEWER, NOT_ALLOWED),
+    "accounts:token_new": (VIEWER, VIEWER),
+    "accounts:token_delete": (VIEWER, VIEWER),
+    "projects:list": (VIEWER, NOT_ALLOWED),
+    "projects:new": (EDITOR, EDITOR),
+    "projects:home": (VIEWER, NOT_ALLOWED),
+    "projects:detail": (VIEWER, NOT_ALLOWED),
+    "projects:placement": (EDITOR, EDITOR),
+    "projects:check_project": (NOT_ALLOWED, EDITOR),
+    "projects:history": (VIEWER, NOT_ALLOWED),
+    "projects:report_run": (NOT_ALLOWED, EDITOR),
+    "projects:settings": (VIEWER, EDITOR),
+    "projects:specification": (VIEWER, EDITOR),
+    "projects:delete": (ADMIN, ADMIN),
+    "projects:warehouses": (VIEWER, NOT_ALLOWED),
+    "projects:warehouse_kinds": (ADMIN, NOT_ALLOWED),
+    "projects:warehouse_new": (ADMIN, ADMIN),
+    "projects:warehouse": (VIEWER, NOT_ALLOWED),
+    "projects:warehouse_edit": (ADMIN, ADMIN),
+    "projects:check_warehouse": (NOT_ALLOWED, ADMIN),
+    "projects:warehouse_delete": (ADMIN, ADMIN),
+    "projects:check": (VIEWER, NOT_ALLOWED),
+    "activation:settings": (VIEWER, NOT_ALLOWED),
+    "activation:check": (NOT_ALLOWED, ADMIN),
+    "activation:sync": (NOT_ALLOWED, EDITOR),
+    "activation:enable": (ADMIN, ADMIN),
+    "activation:probe": (ADMIN, NOT_ALLOWED),
+    "activation:disable": (ADMIN, ADMIN),
+    "activation:destinations": (VIEWER, NOT_ALLOWED),
+    "activation:destination": (VIEWER, NOT_ALLOWED),
+    "activation:destination_sources": (VIEWER, NOT_ALLOWED),
+    "activation:source": (VIEWER, NOT_ALLOWED),
+    "activation:run": (VIEWER, NOT_ALLOWED),
+}
+# Addresses of a person or of the product rather than of an organisation; each has tests of its own.
+NOT_OF_AN_ORGANISATION = {
+    "account_login",
+    "account_logout",
+    "account_change_password",
+    "accounts:home",
+    "accounts:setup",
+}
+API = {"v1/activation", "v2/activation", "v2/projects/<str:project_id>/runs"}
+OPEN = {"healthz", "readyz"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address of the product: its full name, its pattern, the names of its parts."""
+
+    name: str
+    pattern: str
+    parts: tuple[str, ...]
+
+
+def addresses() -> list[Address]:
+    """Walk all addresses of the site."""
+    found: list[Address] = []
+
+    def walk(patterns, before: str, namespace: str, parts: tuple[str, ...]) -> None:
+        for each in patterns:
+            own = (*parts, *each.pattern.converters)
+            if isinstance(each, URLPattern):
+                found.append(Address(f"{namespace}{each.name or ''}", before + str(each.pattern), own))
+            else:
+                inner = f"{namespace}{each.namespace}:" if each.namespace else namespace
+                walk(each.url_patterns, before + str(each.pattern), inner, own)
+
+    walk(get_resolver("config.urls").url_patterns, "", "", ())
+    return found
+
+
+OF_ORGANISATIONS = [address for address in addresses() if "organisation" in address.parts]
+
+
+@pytest.fixture
+def parts(admin: Member, editor: Member) -> dict[str, object]:
+    """One of everything Acme can have, by the names of the addresses' parts."""
+    now = timezone.now()
+    organisation = admin.organisation
+    warehouse = Warehouse.objects.create(
+        organisation=organisation, name="Files", kind=WarehouseKind.DUCKDB, settings={"file": "a.duckdb"}
+    )
+    project = projects.create(
+        name="Customers",
+        warehouse=warehouse,
+        output_schema="profiles",
+        specification_text=demo_warehouse.PB_PROJECT,
+        by=admin.actor,
+        now=now,
+    )
+    destination = RedisDestination.objects.create(
+        organisation=organisation, workspace_id=organisation.public_id, name="Redis", settings={"address": "r:6379"}
+    )
+    activation = Activation.objects.create(project=project, destination=destination, enabled_by=admin.user.email)
+    source = Source.objects.create(
+        activation=activation, destination=destination, entity="user", id_type="email", feature_view="v"
+    )
+    run = SyncRun.objects.create(source=source, trigger=SyncRun.Trigger.PERSON)
+    probe = DestinationProbe.objects.create(
+        organisation=organisation, project=project, settings={"address": "r:6379"}, requested_by=admin.user.email
+    )
+    check = WarehouseCheck.objects.create(warehouse=warehouse, requested_by=admin.user.email, created_at=now)
+    editor.token()
+    return {
+        "organisation": organisation.slug,
+        "membership_id": Membership.objects.get(user=editor.user).pk,
+        "public_part": PersonalAccessToken.objects.get(owner=editor.user).public_part,
+        "project": project.slug,
+        "warehouse": warehouse.public_id,
+        "kind": "duckdb",
+        "check": check.public_id,
+        "probe": probe.public_id,
+        "destination": destination.public_id,
+        "source": source.public_id,
+        "run": run.public_id,
+    }
+
+
+def test_every_address_has_its_decision():
+    names = {address.name for address in OF_ORGANISATIONS}
+    others = {address for address in addresses() if "organisation" not in address.parts}
+
+    assert names == set(TABLE)
+    assert {a.name or a.pattern for a in others} == NOT_OF_AN_ORGANISATION | API | OPEN
+
+
+@pytest.mark.parametrize("address", OF_ORGANISATIONS, ids=lambda a: a.name)
+class TestAnAddressOfAnOrganisation:
+    def test_sends_who_is_logged_out_to_the_log_in_page(self, address, parts, stranger):
+        for answer in _allowed(stranger, address, parts):
+            assert answer.redirect_chain[-1][0].startswith("/account/login/")
+
+    def test_does_not_exist_for_another_organisation(self, address, parts, outsider):
+        for answer in _allowed(outsider.client, address, parts):
+            assert answer.status_code == 404
+
+    def test_shows_nothing_of_another_organisation_under_ones_own(self, address, parts, outsider):
+        own = {**parts, "organisation": outsider.organisation.slug}
+        for answer in _allowed(outsider.client, address, own):
+            if {"organisation", "kind"}.issuperset(address.parts):
+                assert b"Acme" not in answer.content
+            else:
+                assert answer.status_code == 404
+
+    def test_is_for_the_roles_of_the_table(self, address, parts, admin, editor, viewer):
+        for method, least in zip(("GET", "POST"), TABLE[address.name], strict=True):
+            for member in (viewer, editor, admin):
+                status = _ask(member.client, method, _url(address, parts)).status_code
+                if least is NOT_ALLOWED:
+                    assert status in {403, 405}, (method, member.actor.role)
+                elif STRENGTH[member.actor.role] < STRENGTH[least]:
+                    assert status == 403, (method, member.actor.role)
+                else:
+                    # A weaker member may find a thing gone that a stronger one of this walk just deleted: never so
+                    # here, because the strongest comes last.
+                    assert status in _fine(address, member), (method, member.actor.role, status)
+
+
+def test_the_api_refuses_who_shows_no_token(db):
+    for pattern in API:
+        answer = Client().post("/" + pattern.replace("<str:project_id>", "x"), b"{}", content_type="application/json")
+        assert answer.status_code == 401, pattern
+
+
+def _fine(address: Address, member: Member) -> set[int]:
+    """The statuses of an answer to somebody who may: a page, a way on, or a form that wants more."""
+    if address.name == "accounts:token_delete" and member.actor.role != EDITOR:
+        return {200, 403, 404}  # the token of the walk is the editor's, who deletes it before the Admin comes
+    if address.name == "projects:placement":
+        return {404}  # the walk names no view
+    return {200, 302, 303, 400, 409, 422}
+
+
+def _allowed(client: Client, address: Address, parts: dict[str, object]):
+    """Ask with each method the address allows to anyone, and follow where it leads."""
+    methods = zip(("GET", "POST"), TABLE[address.name], strict=True)
+    return [_ask(client, method, _url(address, parts), follow=True) for method, least in methods if least is not None]
+
+
+def _ask(client: Client, method: str, url: str, *, follow: bool = False):
+    return client.get(url, follow=follow) if method == "GET" else client.post(url, follow=follow)
+
+
+def _url(address: Address, parts: dict[str, object]) -> str:
+    return reverse(address.name, kwargs={name: parts[name] for name in address.parts})
+
+
+def test_the_cast_is_of_one_organisation_and_one_other(admin, editor, viewer, outsider):
+    assert Organisation.objects.count() == 2
+    assert admin.organisation == editor.organisation == viewer.organisation != outsider.organisation
