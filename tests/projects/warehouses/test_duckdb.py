@@ -140,7 +140,9 @@ def test_a_snapshot_can_be_made_from_the_view_and_an_older_snapshot(make_file: M
         f"(SELECT 1 FROM {warehouse.dialect.snapshot(base)} b WHERE b.id = p.id)"
     )
     assert warehouse.create(delta, gone, uses=[base]) == 100
-    assert warehouse.create(base, "SELECT 1 AS id", uses=[base]) == 1, "a snapshot of that name is replaced"
+    assert warehouse.create(base, f"SELECT 7 AS id FROM {warehouse.dialect.snapshot(base)} LIMIT 1", uses=[base]) == 1
+    replaced = warehouse.fetch(f"SELECT id FROM {warehouse.dialect.snapshot(base)}", uses=[base])
+    assert replaced == [(7,)]
 
 
 def test_a_snapshot_that_fails_leaves_nothing_and_the_older_one_stays(
@@ -250,7 +252,7 @@ def test_a_running_statement_is_cancelled_from_another_thread(
     with pytest.raises(QueryCancelled):
         warehouse.fetch(FOREVER) if kind == "fetch" else warehouse.create(SNAPSHOT, FOREVER)
     timer.join()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert warehouse.fetch("SELECT 1") == [(1,)]
     assert not [entry for entry in snapshot_dir.iterdir() if not entry.name.startswith(".spill-")]
 

@@ -111,8 +111,8 @@ def test_only_runs_after_the_given_one_are_returned(registry: Registry) -> None:
 def test_the_registry_with_the_highest_number_is_the_one_in_use(registry: Registry) -> None:
     arrange, warehouse = registry
     arrange(
-        *_table('"MATERIAL_REGISTRY_9"', _row(9, "features_by_email")),
-        *_table('"Material_Registry_10"', _row(10, "features_by_email")),
+        *_table('"Material_Registry_9"', _row(9, "features_by_email")),
+        *_table('"MATERIAL_REGISTRY_10"', _row(10, "features_by_email")),
         *_table('"MATERIAL_REGISTRY_11_backup"', _row(11, "features_by_email")),
         *_table('"OLD_MATERIAL_REGISTRY_12"', _row(12, "features_by_email")),
     )
