@@ -12,6 +12,7 @@ from typing import Literal, NoReturn
 
 import orjson
 from django.db import transaction
+from prometheus_client import Counter
 
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
@@ -20,6 +21,7 @@ from activation.engine import profiles
 from activation.handles import Handle
 from activation.models import RedisDestination
 
+INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "rate"})
 Verb = Literal["read", "delete"]
 DELETE_WAITS = (
@@ -149,6 +151,8 @@ def _require(identity: TokenIdentity, handle: Handle, *, verb: Verb, entity: str
 
 def _profile(fields: Mapping[str, bytes]) -> Profile:
     invalid = tuple(name for name, value in fields.items() if not _is_json(value))
+    if invalid:
+        INVALID_VALUES.inc(len(invalid))
     return Profile(features={name: value for name, value in fields.items() if name not in invalid}, invalid=invalid)
 
 

@@ -96,6 +96,5 @@ def envelope(entity: str, echo: Mapping[str, object], profile: Profile) -> bytes
 
 def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return an answer that no cache may keep: it is about a person."""
-    return HttpResponse(
-        body, status=status, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **(headers or {})}
-    )
+    always = {"Cache-Control": "no-store", "Content-Length": str(len(body))}
+    return HttpResponse(body, status=status, content_type=MEDIA_TYPE, headers={**always, **(headers or {})})

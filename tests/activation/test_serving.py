@@ -2,6 +2,7 @@
 
 import pytest
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from accounts import tokens
 from accounts.models import AuditEvent
@@ -51,14 +52,16 @@ def test_a_profile_is_read_byte_for_byte_in_the_order_of_redis(token, destinatio
     assert profile.invalid == ()
 
 
-def test_what_is_not_json_is_left_out_and_named(token, destination, redis_client):
+def test_what_is_not_json_is_left_out_named_and_counted(token, destination, redis_client):
     invalid = {"nan": '{"a":NaN}', "cut": '{"a":', "empty": "", "raw": b"\xff\xfe"}
     redis_client.hset(key_of(destination), mapping={"good": "{}", **invalid})
+    counted = REGISTRY.get_sample_value("activation_invalid_values_total") or 0
 
     profile = read(token, destination)
 
     assert dict(profile.features) == {"good": b"{}"}
     assert set(profile.invalid) == set(invalid)
+    assert REGISTRY.get_sample_value("activation_invalid_values_total") == counted + len(invalid)
 
 
 def test_a_person_redis_does_not_know_has_no_features(token, destination, redis_client):
