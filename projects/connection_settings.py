@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 from projects.models import WarehouseKind
 from projects.warehouses.addresses import is_name
 
-SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+SSL_MODES = ("disable", "prefer", "require", "verify-full")
 _LONGEST = 255
 _LAST_PORT = 65_535
 

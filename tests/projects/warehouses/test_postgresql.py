@@ -337,6 +337,7 @@ def test_a_read_only_user_is_told_so(granted: Place) -> None:
         ({"port": 1}, port.WarehouseUnreachable, "refused"),
         ({"host": "nowhere.invalid"}, port.WarehouseUnreachable, "name_resolution"),
         ({"sslmode": "require"}, port.WarehouseUnreachable, "tls"),
+        ({"sslmode": "verify-full"}, port.WarehouseUnreachable, "tls"),
     ],
 )
 def test_a_failed_connection_is_told_by_its_class(
@@ -387,6 +388,18 @@ def test_a_setting_that_is_no_host_port_or_mode_is_refused(granted: Place, chang
 def test_the_password_is_in_no_repr(granted: Place) -> None:
     with granted.open() as warehouse:
         assert granted.settings.password not in f"{granted.settings!r} {warehouse!r} {vars(warehouse)!r}"
+
+
+def test_closing_ends_a_stream_that_nobody_has_closed(granted: Place) -> None:
+    with granted.open() as warehouse:
+        stream = warehouse.stream("SELECT i, repeat('x', 200) FROM generate_series(1, 5000000) i")
+        next(stream)
+    deadline = time.monotonic() + 5
+    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+    while granted.owner.execute(count, [granted.user]).fetchone() != (0,):
+        assert time.monotonic() < deadline, "the session is still there"
+        time.sleep(0.02)
+    stream.close()
 
 
 def test_closing_twice_is_fine(granted: Place) -> None:
