@@ -12,7 +12,6 @@ acknowledged the delete.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 import structlog
 from django.conf import settings
@@ -101,23 +100,21 @@ def retry_pending(now: datetime) -> int:
 
     A destination that still cannot be reached is left for the next call.
     """
-    pending = (
-        Suppression.objects.filter(deleted_at=None, created_at__lte=now - RETRY_AFTER)
-        .exclude(pending_key="")
-        .select_related("destination__organisation")
-        .order_by("destination_id", "sequence")[:RETRIED_AT_ONCE]
-    )
+    pending = Suppression.objects.filter(deleted_at=None, created_at__lte=now - RETRY_AFTER).exclude(pending_key="")
     finished = 0
-    for _, group in groupby(pending, key=lambda suppression: suppression.destination_id):
-        finished += _retry(list(group), now=now)
+    for destination_id in pending.order_by().values_list("destination_id", flat=True).distinct():
+        # Newest first: old ones that nobody can decrypt any more must not stand in the way of the others.
+        rows = pending.filter(destination_id=destination_id).select_related("destination__organisation")
+        finished += _retry(rows.order_by("-sequence")[:RETRIED_AT_ONCE], now=now)
     return finished
 
 
-def _retry(pending: Sequence[Suppression], *, now: datetime) -> int:
-    destination = pending[0].destination
+def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
+    pending = list(rows)
     keys = _readable_keys(pending)
     if not keys:
         return 0
+    destination = pending[0].destination
     try:
         handle = handles.get(destination.organisation_id, destination.public_id)
         deleted = handle.delete(list(keys.values()))

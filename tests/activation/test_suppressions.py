@@ -188,18 +188,24 @@ def test_a_delete_waits_for_a_redis_that_is_down(admin, delete, tmp_path):
         server.stop()
 
 
-def test_one_destination_that_stays_away_does_not_hold_up_the_others(admin, destination, redis_client, tmp_path):
+def test_one_destination_that_stays_away_does_not_hold_up_the_others(
+    admin, destination, redis_client, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(suppressions, "RETRIED_AT_ONCE", 1)
     away = connected(admin, EmbeddedServer(tmp_path, port=1), name="Away")
-    suppress(away, admin.actor)
+    suppress(away, admin.actor, "one", "two")
     suppress(destination, admin.actor)
 
     assert suppressions.retry_pending(timezone.now() + timedelta(minutes=1)) == 1
-    assert list(Suppression.objects.filter(deleted_at=None).values_list("destination", flat=True)) == [away.pk]
+    assert list(Suppression.objects.filter(deleted_at=None).values_list("destination", flat=True)) == [away.pk] * 2
 
 
-def test_a_pending_key_that_cannot_be_decrypted_does_not_hold_up_the_others(admin, destination, redis_client):
+def test_a_pending_key_that_cannot_be_decrypted_does_not_hold_up_the_others(
+    admin, destination, redis_client, monkeypatch
+):
+    monkeypatch.setattr(suppressions, "RETRIED_AT_ONCE", 1)
     suppress(destination, admin.actor, "one", "two")
-    Suppression.objects.filter(pk=Suppression.objects.earliest("pk").pk).update(pending_key="unreadable")
+    Suppression.objects.filter(pk=Suppression.objects.earliest("sequence").pk).update(pending_key="unreadable")
     assert suppressions.retry_pending(timezone.now() + timedelta(minutes=1)) == 1
 
 

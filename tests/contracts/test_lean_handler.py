@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError, connection
+from django.http import Http404
 from django.utils.module_loading import import_string
 
 from activation import pulse
-from config import health, wsgi
+from config import api_urls, health, wsgi
 from config.embedded import EmbeddedServer, free_port
 from tests.contracts.caller import call
 from tests.contracts.server import running_server
@@ -144,3 +146,21 @@ def test_reads_go_on_without_our_database_for_a_while_and_then_say_so(tmp_path, 
         assert answer.headers["retry-after"] == "5"
     assert back.status == 200
     assert json.loads(back.body)["data"] == {}
+
+
+@pytest.mark.parametrize(
+    ("verb", "handler", "error", "status", "code"),
+    [
+        ("POST", "handler400", SuspiciousOperation("person@example.com"), 400, "invalid_request"),
+        ("DELETE", "handler400", RequestDataTooBig("x"), 413, "too_large"),
+        ("POST", "handler404", Http404("person@example.com"), 404, "not_found"),
+        ("DELETE", "handler500", None, 500, "internal"),
+    ],
+)
+def test_what_fails_outside_of_the_views_has_the_same_shape(rf, verb, handler, error, status, code):
+    view = import_string(getattr(api_urls, handler))
+    answer = view(rf.generic(verb, "/v2/"), *([error] if error else []))
+    told = json.loads(answer.content)
+    assert (answer.status_code, told["code"]) == (status, code)
+    assert ("message" in told) == (verb == "DELETE")
+    assert b"person@example.com" not in answer.content
