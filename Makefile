@@ -19,6 +19,8 @@ run: .venv/run ## Start everything on this machine with a demo (PORT moves the p
 test: .venv/dev ## Install what the tests need and run every test
 	@bash .ci/prepare
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@echo "Once more on PostgreSQL: the tests that use our database"
+	@$(BIN)/python -m tests.on_postgresql -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 check: .venv/dev ## Lint, format, types, imports, templates, migrations, docs
 	@$(BIN)/ruff check .

@@ -16,6 +16,15 @@ from tests.postgres import postgres, postgres_database
 __all__ = ["admin", "editor", "organisation", "outsider", "postgres", "postgres_database", "stranger", "viewer"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use our database, so that they can be run on another one (`tests.on_postgresql`)."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & {"db", "transactional_db"} or item.get_closest_marker("django_db"):
+            item.add_marker("database")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +97,9 @@ def _folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A private PostgreSQL cluster, up in about a second."""
+@contextmanager
+def cluster() -> Iterator[PostgresServer]:
+    """Run a private PostgreSQL cluster, up in about a second."""
     folder, server = _folder(), PostgresServer(free_port(), "owner", secrets.token_urlsafe(16))
     data, password_file = folder / "data", folder / "password"
     password_file.write_text(server.password)
@@ -128,6 +129,13 @@ def postgres() -> Iterator[PostgresServer]:
             _run([_program("pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A private PostgreSQL cluster for the tests of one worker."""
+    with cluster() as server:
+        yield server
 
 
 @pytest.fixture

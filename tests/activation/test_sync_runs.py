@@ -199,14 +199,15 @@ def test_a_destination_that_goes_away_and_comes_back_is_waited_for(world, server
     assert world.served() == expected(PEOPLE)
 
 
-def test_a_destination_that_stays_away_fails_the_run_with_its_reason(world, server):
+def test_a_destination_that_stays_away_fails_the_run_with_its_reason(world, server, monkeypatch):
+    monkeypatch.setattr(run_states, "MOST_RETRIES", 3)
     run = world.start()
     server.kill()
 
     run = world.work(run)
 
     assert run.state == RunState.FAILED
-    assert run.error_code == "unreachable"
+    assert (run.error_code, run.retries, run.snapshot) == ("unreachable", 3, "")
     assert server.address in run.error
 
 

@@ -37,8 +37,10 @@ class World:
         with duckdb.connect(self.file) as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS profiles")
             connection.execute("CREATE OR REPLACE TABLE profiles.people (email VARCHAR, score INTEGER)")
-            if rows:
-                connection.executemany("INSERT INTO profiles.people VALUES (?, ?)", rows)
+            emails, scores = [email for email, _ in rows], [score for _, score in rows]
+            connection.execute(
+                "INSERT INTO profiles.people SELECT unnest(?::VARCHAR[]), unnest(?::INTEGER[])", [emails, scores]
+            )
             connection.execute(
                 f"CREATE OR REPLACE VIEW profiles.{VIEW} AS SELECT 'm-' || email AS user_main_id, email, score{extra} "
                 "FROM profiles.people"
