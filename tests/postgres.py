@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from psycopg import sql
 from config.embedded import free_port
 
 PROGRAMS = Path("/usr/lib/postgresql")
+FOLDERS, PREFIX = "/tmp", "activation-postgres-"  # short, and readable by the user PostgreSQL runs as
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -91,15 +92,28 @@ def _run(command: Sequence[str]) -> None:
 
 def _folder() -> Path:
     """Make a folder that belongs to the user PostgreSQL runs as."""
-    folder = Path(tempfile.mkdtemp(prefix="activation-postgres-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=FOLDERS))
+    (folder / "owner").write_text(str(os.getpid()))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     return folder
 
 
+def _reap_left_overs() -> None:
+    """End the clusters of test runs that were killed: their folders name a process that is no more."""
+    for folder in Path(FOLDERS).glob(f"{PREFIX}*"):
+        with suppress(OSError, ValueError, RuntimeError):
+            owner = int((folder / "owner").read_text())
+            if Path(f"/proc/{owner}").exists() or not Path("/proc").exists():
+                continue
+            _run([_program("pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "-w", "stop"])
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def cluster() -> Iterator[PostgresServer]:
     """Run a private PostgreSQL cluster, up in about a second."""
+    _reap_left_overs()
     folder, server = _folder(), PostgresServer(free_port(), "owner", secrets.token_urlsafe(16))
     data, password_file = folder / "data", folder / "password"
     password_file.write_text(server.password)
