@@ -62,11 +62,11 @@ def take_snapshot(run_id: int, *, now: datetime) -> bool:
     return False
 
 
-def load_partition(partition_id: int, *, now: datetime) -> bool:
-    """Load a waiting partition; tell whether it was this worker's and is done now."""
+def load_partition(partition_id: int, *, now: datetime) -> int | None:
+    """Load a waiting partition; return its run if it was this worker's and is done now."""
     partition = partitions.claim(partition_id, now=now)
     if partition is None:
-        return False
+        return None
     counts = Counts()
     with Heartbeat(lambda: partitions.beat(partition, counts.as_fields())) as heartbeat:
         try:
@@ -84,8 +84,9 @@ def load_partition(partition_id: int, *, now: datetime) -> bool:
         except TooManyRowFaults as error:
             fail(partition.run, code="too_many_row_faults", message=str(error))
         else:
-            return partitions.complete(partition, counts.as_fields(), counts.failures, now=timezone.now())
-    return False
+            done = partitions.complete(partition, counts.as_fields(), counts.failures, now=timezone.now())
+            return partition.run_id if done else None
+    return None
 
 
 def finish(run_id: int, *, now: datetime) -> bool:

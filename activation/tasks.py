@@ -8,6 +8,7 @@ from activation.models import RunState, SyncRun
 
 # A wake-up nobody took within this many seconds is dropped: the tick sends the next one.
 _EXPIRES = 10
+_AT_ONCE = 32
 
 
 @shared_task(name="activation.tick")
@@ -25,15 +26,21 @@ def tick(**_: object) -> None:
 
 
 def wake() -> None:
-    """Wake a worker for every step there is to take."""
+    """Wake workers for the steps there are to take; what is beyond a handful comes with the next call."""
     now = timezone.now()
-    waiting = SyncRun.objects.filter(state=RunState.QUEUED, not_before__lte=now)
-    for run_id in waiting.values_list("pk", flat=True):
+    queued = SyncRun.objects.filter(state=RunState.QUEUED, not_before__lte=now).order_by("queued_at")
+    for run_id in queued.values_list("pk", flat=True)[:_AT_ONCE]:
         take_snapshot.apply_async(kwargs={"run_id": run_id}, expires=_EXPIRES)
-    for partition_id in partitions.waiting(now=now).values_list("pk", flat=True):
-        load.apply_async(kwargs={"partition_id": partition_id}, expires=_EXPIRES)
-    for run_id in partitions.to_finish(now=now).values_list("pk", flat=True):
+    _wake_loaders(_AT_ONCE)
+    for run_id in partitions.to_finish(now=now).values_list("pk", flat=True)[:_AT_ONCE]:
         finish.apply_async(kwargs={"run_id": run_id}, expires=_EXPIRES)
+
+
+def _wake_loaders(most: int) -> None:
+    """Wake workers for waiting partitions, drawn at random so that no run waits for another's last one."""
+    waiting = partitions.waiting(now=timezone.now()).order_by("?").values_list("pk", flat=True)
+    for partition_id in waiting[:most]:
+        load.apply_async(kwargs={"partition_id": partition_id}, expires=_EXPIRES)
 
 
 @shared_task(name="activation.take_snapshot")
@@ -45,9 +52,12 @@ def take_snapshot(run_id: int, **_: object) -> None:
 
 @shared_task(name="activation.load")
 def load(partition_id: int, **_: object) -> None:
-    """Load a waiting partition."""
-    if run_steps.load_partition(partition_id, now=timezone.now()):
-        wake()
+    """Load a waiting partition, then see to it that the next one is loaded."""
+    run_id = run_steps.load_partition(partition_id, now=timezone.now())
+    if run_id is None:
+        return
+    _wake_loaders(1)
+    finish.apply_async(kwargs={"run_id": run_id}, expires=_EXPIRES)
 
 
 @shared_task(name="activation.finish")
