@@ -118,9 +118,8 @@ def test_steps_say_what_passed_what_failed_with_its_cure_and_what_was_not_reache
 
 def test_facts_are_said_in_words():
     page = shown("{% facts pairs %}", pairs=[("Secure", True), ("Skip verify", False), ("User", ""), ("At", NOW)])
-    assert "<dd>Yes</dd>" in page
-    assert "<dd>No</dd>" in page
-    assert "<dd>\N{EN DASH}</dd>" in page
+    for name, said in (("Secure", "Yes"), ("Skip verify", "No"), ("User", "\N{EN DASH}")):
+        assert f"<dt>{name}</dt> <dd> {said} </dd>" in page
     assert "<time" in page
 
 

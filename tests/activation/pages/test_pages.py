@@ -136,6 +136,7 @@ def test_a_failed_test_names_the_step_and_keeps_what_was_typed_but_the_secret(pr
     page = text(admin.client.get(failed))
     assert "The connection test failed" in page
     assert "Nothing was saved." in page
+    assert f'<form method="post" action="{address("enable", project)}"' in page
     assert f'value="{typed["address"]}"' in page
     assert 'value="app"' in page
     assert 'value="Mine"' in page
