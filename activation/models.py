@@ -113,7 +113,8 @@ class Activation(models.Model):
     `seen_revision` and `seen_placements_at` tell which specification and places its sources were made from.
     """
 
-    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="activation")
+    # A project whose profiles are in Redis cannot vanish and leave them there unknown.
+    project = models.OneToOneField(Project, on_delete=models.PROTECT, related_name="activation")
     destination = models.ForeignKey(RedisDestination, on_delete=models.PROTECT, related_name="activations")
     enabled = models.BooleanField(default=True)
     schedule = models.JSONField(default=dict)

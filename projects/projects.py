@@ -36,11 +36,12 @@ class NameTaken(Exception):
 
 
 class ProjectInUse(Exception):
-    """The project's sync to Redis is still set up, so the project cannot go."""
+    """The project was synced to Redis and its profiles are there, so the project cannot go and leave them behind."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} still has its sync to Redis. Turn it off under Settings, Activation API, then delete it."
+            f"{name} was synced to Redis and its profiles are still there, so it cannot be deleted. "
+            "Turn its sync off under Settings, Activation API, if it should not change them any more."
         )
         self.name = name
 
@@ -167,7 +168,7 @@ def look_up_placements(project: Project, *, now: datetime | None = None) -> list
 
 
 def delete(project: Project, *, by: Actor, now: datetime) -> None:
-    """Delete a project with its runs. Raises `ProjectInUse` while its sync to Redis is set up."""
+    """Delete a project with its runs. Raises `ProjectInUse` once it was synced to Redis."""
     by.require(Permission.DELETE_THINGS)
     try:
         with transaction.atomic():

@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 ('seen_placements_at', models.DateTimeField(null=True)),
                 ('enabled_by', models.CharField(max_length=254)),
                 ('enabled_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('project', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='activation', to='projects.project')),
+                ('project', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='activation', to='projects.project')),
                 ('destination', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='activations', to='activation.redisdestination')),
             ],
         ),

@@ -12,6 +12,8 @@ from activation.engine.loader import Loader
 from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
+from projects import projects
+from projects.projects import ProjectInUse
 from tests.activation.world import VIEW, World, build, expected
 from tests.cast import Member
 
@@ -305,3 +307,13 @@ def test_the_view_name_is_the_field(world):
     world.sync()
 
     assert world.redis.hkeys(world.key("person1@example.com")) == [VIEW.encode()]
+
+
+def test_a_project_whose_profiles_are_in_redis_cannot_be_deleted(world):
+    world.sync()
+    project = world.source.activation.project
+
+    with pytest.raises(ProjectInUse, match="still there"):
+        projects.delete(project, by=world.by, now=timezone.now())
+
+    assert world.served() == expected(PEOPLE)
