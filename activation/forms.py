@@ -66,6 +66,7 @@ class ConnectForm(forms.Form):
     more = ("username", "database", "skipVerify", "caCertificate", "name", "workspace_id", "public_id")
     _secrets = ("password", "caCertificate")
     _flags = ("clusterMode", "secure", "skipVerify")
+    _shown_with = (("database", "clusterMode=off"), ("skipVerify", "secure=on"), ("caCertificate", "secure=on"))
 
     def __init__(
         self, *args: Any, project: Project, kept: dict[str, str] | None = None, kept_for: str = "", **kwargs: Any
@@ -75,6 +76,8 @@ class ConnectForm(forms.Form):
         self.project, self.kept, self.kept_for = project, kept or {}, kept_for
         for name in self._secrets:
             self.fields[name].stored = bool(self.kept.get(name))  # type: ignore[attr-defined]  # read by form_field
+        for name, choice in self._shown_with:
+            self.fields[name].shown_with = choice  # type: ignore[attr-defined]  # read by form_field
 
     def clean_name(self) -> str:
         """Take the typed name, or the first free one made from the project's."""
@@ -146,7 +149,9 @@ class ConnectForm(forms.Form):
         """Tell whether *More settings* must be open: something in it is filled in or wrong."""
         if self.errors.keys() & set(self.more):
             return True
-        return any(self[name].value() for name in self.more) or bool(self.kept.get("caCertificate"))
+        # A name was suggested, not asked for: it opens nothing.
+        given = any(self[name].value() for name in self.more if name != "name")
+        return given or bool(self.kept.get("caCertificate"))
 
 
 class ExistingForm(forms.Form):

@@ -1,4 +1,4 @@
-/* What pages gain from JavaScript: copy buttons, the choice of theme, times in the reader's zone, dialogs.
+/* What pages gain from JavaScript: copy buttons, the choice of theme, times in the reader's zone, dependent fields.
    Everything works without it. Behaviour hangs on data- attributes; there is no inline script (CSP). */
 "use strict";
 
@@ -84,7 +84,7 @@
     });
   };
 
-  /* A field that belongs to one choice is shown with it: data-shown-with="name=value" (value * = checked). */
+  /* A field that belongs to another's choice is shown with it: data-shown-with="name=value", on and off for a box. */
   const holds = (form, rule) => {
     const [name, value] = rule.split("=");
     const inputs = [...form.querySelectorAll(`[name="${name}"]`)];
@@ -100,7 +100,16 @@
     });
   };
 
+  /* What scrolls sideways is reached by keyboard; what does not is no stop on the way. */
+  const showScrollers = (scope) => {
+    scope.querySelectorAll(".table, .code pre").forEach((element) => {
+      if (element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight) element.tabIndex = 0;
+      else element.removeAttribute("tabindex");
+    });
+  };
+
   const enhance = (scope) => {
+    showScrollers(scope);
     showTimes(scope);
     showTheme(scope);
     showDependents(scope);
@@ -108,24 +117,18 @@
     if (summary) summary.focus();
   };
 
-  const openDialog = (dialog) => {
-    const heading = dialog.querySelector("h1, h2");
-    if (heading) {
-      heading.id = heading.id || "dialog-heading";
-      dialog.setAttribute("aria-labelledby", heading.id);
-    }
-    dialog.showModal();
+  /* A fragment that is polled keeps open what the reader opened. */
+  let opened = [];
+  const rememberOpened = () => {
+    opened = [...document.querySelectorAll("details[id][open]")].map((details) => details.id);
+  };
+  const openAgain = () => {
+    opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   };
 
   const actions = [
     ["[data-copy], [data-copy-from]", copy],
     ["[data-theme-choice]", (button) => chooseTheme(button.dataset.themeChoice)],
-    ["[data-close-dialog]", (button, event) => {
-      const dialog = button.closest("dialog");
-      if (!dialog) return;
-      event.preventDefault();
-      dialog.close();
-    }],
   ];
 
   document.addEventListener("click", (event) => {
@@ -136,11 +139,13 @@
   });
   document.addEventListener("change", () => showDependents(document));
   document.addEventListener("DOMContentLoaded", () => enhance(document));
+  document.addEventListener("htmx:beforeSwap", rememberOpened);
   document.addEventListener("htmx:afterSwap", (event) => {
+    openAgain();
     enhance(event.target.isConnected ? event.target : document);
-    const dialog = event.target.closest("dialog");
-    if (dialog && !dialog.open) openDialog(dialog);
   });
+  addEventListener("resize", () => showScrollers(document));
+  document.addEventListener("toggle", () => showScrollers(document), true);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) showTimes(document); });
   setInterval(() => { if (!document.hidden) showTimes(document); }, 15000);
 })();

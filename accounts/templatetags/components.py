@@ -238,14 +238,23 @@ def form_fields(form: forms.BaseForm) -> dict[str, object]:
 
 @register.inclusion_tag("components/form_field.html")
 def form_field(field: forms.BoundField) -> dict[str, object]:
-    """Show one field. A form field with `stored = True` says that a value is set and may be left empty."""
+    """Show one field.
+
+    A form field with `stored = True` says that a value is set and may be left empty; one with `shown_with =
+    "name=value"` is hidden by the page's script unless that choice is made (`on` and `off` for a checkbox).
+    """
     widget = field.field.widget
     kind = "text"
     if isinstance(widget, forms.CheckboxInput):
         kind = "choice"
     elif isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
         kind = "choices"
-    return {"field": field, "kind": kind, "stored": getattr(field.field, "stored", False)}
+    return {
+        "field": field,
+        "kind": kind,
+        "stored": getattr(field.field, "stored", False),
+        "shown_with": getattr(field.field, "shown_with", ""),
+    }
 
 
 @register.inclusion_tag("components/error_summary.html")
