@@ -11,6 +11,7 @@ from config.embedded import free_port
 
 SECRETS_FILE = "secrets.json"
 DEMO_FILE = "demo.json"
+UP_FILE = "up.json"
 # The settings that mean "somebody configured this process"; `up`'s own are used only where none of them is set.
 REQUIRED = ("SECRET_KEY", "ENCRYPTION_KEYS", "TOKEN_PEPPERS", "SUPPRESSION_KEYS", "BROKER_URL", "CACHE_URL")
 

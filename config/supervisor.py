@@ -42,6 +42,7 @@ def prepare_environment(arguments: Sequence[str]) -> None:
         return
     else:
         os.environ.setdefault("ALLOW_PRIVATE_ADDRESSES", "1")
+        os.environ.setdefault("PUBLIC_URL", local_state.read(local_state.UP_FILE).get("url", "http://localhost:8000"))
         sys.stderr.write(f"Using the secrets of `manage.py up` in {local_state.data_dir()}.\n")
     for name, value in local_state.environment_of_up().items():
         if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):

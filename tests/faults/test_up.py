@@ -15,6 +15,9 @@ import redis
 from config.embedded import EmbeddedServer
 from tests.processes import Up
 
+# One `up` at a time: two would only wait for each other's processors.
+pytestmark = pytest.mark.xdist_group("up")
+
 KEYS = {
     "url", "email", "password", "token", "destinationId", "workspaceId", "project", "redisUrl", "warehouse", "example",
     "curl", "sources",
@@ -147,7 +150,8 @@ def test_without_the_demo_it_prints_the_code_of_the_set_up_page(tmp_path):
 def test_an_embedded_server_left_over_by_a_killed_parent_is_ended(tmp_path):
     first = EmbeddedServer(tmp_path / "server").start()
     left_over = first.pid
-    first._process = None
+    process, first._process = first._process, None
+    assert process is not None
 
     with EmbeddedServer(tmp_path / "server"):
         assert left_over is not None
@@ -155,6 +159,7 @@ def test_an_embedded_server_left_over_by_a_killed_parent_is_ended(tmp_path):
         while _alive(left_over) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not _alive(left_over)
+    process.wait()
 
 
 def _alive(pid: int) -> bool:

@@ -40,6 +40,7 @@ class Command(BaseCommand):
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         port = int(os.environ.get("PORT", "8000"))
+        local_state.write(local_state.UP_FILE, {"url": settings.PUBLIC_URL})
         with supervisor.Children(folder, supervisor.children_of_up(folder, port=port)):
             # Seeding goes on while the children start.
             made = demo.seed() if _wants_demo() else None
