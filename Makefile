@@ -29,7 +29,7 @@ check: .venv/dev ## Lint, format, types, imports, templates, migrations, docs
 	@$(BIN)/lint-imports
 	@$(BIN)/djlint templates --check --lint --quiet
 	@DJANGO_SETTINGS_MODULE=tests.mypy_settings $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m pytest -q -p no:cacheprovider --durations=0 tests/rules -n 0
+	@$(BIN)/python -m pytest -q -n 0 --no-header tests/rules/test_codebase.py tests/rules/test_documentation.py
 
 format: .venv/dev ## Put code and templates into our format
 	@$(BIN)/ruff check --fix-only --quiet .
