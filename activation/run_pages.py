@@ -41,15 +41,15 @@ class Told:
 
 # What to do about an error of a run, by its code; the error itself says what happened.
 _CURES = {
-    "refused": "Correct the user or the password of the destination, then press Sync now.",
+    "refused": "Correct the user or the password of the destination, then press Sync Now.",
     "address_refused": "This address may not be dialled from here. Ask whoever runs this installation.",
-    "certificate_refused": "Check the CA certificate of the destination, then press Sync now.",
-    "misconfigured": "Compare the destination's settings with your provider's, then press Sync now.",
-    "scripts_refused": "Let the user run scripts (ACL: +@scripting), then press Sync now.",
-    "grant_missing": "Run the SQL under Settings, Activation API once more, then press Sync now.",
-    "relation_missing": "Run the project so that the view is made, or choose where it is, then press Sync now.",
+    "certificate_refused": "Check the CA certificate of the destination, then press Sync Now.",
+    "misconfigured": "Compare the destination's settings with your provider's, then press Sync Now.",
+    "scripts_refused": "Let the user run scripts (ACL: +@scripting), then press Sync Now.",
+    "grant_missing": "Run the SQL under Settings, Activation API once more, then press Sync Now.",
+    "relation_missing": "Run the project so that the view is made, or choose where it is, then press Sync Now.",
 }
-_ANY_CURE = "Press Sync now to try again. Until then the profiles of the last good sync are served."
+_ANY_CURE = "Press Sync Now to try again. Until then the profiles of the last good sync are served."
 
 _FAILURE_WORDS = {
     "wrong_type": "The key holds something other than a hash, written by someone else",
