@@ -6,14 +6,12 @@ only on the way into `RedisSettings`, and never part of an audit row.
 """
 
 import json
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from accounts import audit, vault
@@ -24,10 +22,9 @@ from activation.engine import profiles
 from activation.engine.loader import Bookkeeping, Loader
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
 from activation.models import RedisDestination
+from projects import own_servers
 
 _NAME_LENGTH = 100
-_REDIS_PORT = 6379
-_POSTGRESQL_PORT = 5432
 
 
 class DestinationInvalid(Exception):
@@ -177,30 +174,7 @@ def open_loader(destination: RedisDestination, bookkeeping: Bookkeeping, *, fiel
 
 def forbidden_addresses() -> list[tuple[str, int]]:
     """List (IP address, port) of our own database, broker and cache, resolved now: never a destination."""
-    return sorted({address for host, port in _own_servers() for address in _resolved(host, port)})
-
-
-def _own_servers() -> Iterator[tuple[str, int]]:
-    """Yield host and port of each server of ours that is reached over TCP."""
-    for urls in (django_settings.BROKER_URL, django_settings.CACHE_URL):
-        # A Sentinel broker is a list of URLs separated by semicolons.
-        for url in urls.split(";"):
-            parts = urlsplit(url.strip())
-            if parts.hostname:
-                yield parts.hostname, parts.port or _REDIS_PORT
-    database = connection.settings_dict
-    if connection.vendor == "postgresql" and not str(database["HOST"]).startswith("/"):
-        for host in (str(database["HOST"]) or "localhost").split(","):
-            yield host, int(database["PORT"] or _POSTGRESQL_PORT)
-
-
-def _resolved(host: str, port: int) -> set[tuple[str, int]]:
-    """Resolve a name; one that cannot be resolved reaches nothing, so it forbids nothing."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return set()
-    return {(str(address[0]), port) for *_, address in found}
+    return own_servers.addresses()
 
 
 def _id_errors(organisation: Organisation, adopted: Mapping[str, str]) -> dict[str, str]:

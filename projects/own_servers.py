@@ -3,6 +3,7 @@
 Resolved anew at every use: addresses of a managed database change.
 """
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,19 +23,27 @@ def policy(*, database: str | None = None) -> AddressPolicy:
     return AddressPolicy(allow_private=settings.ALLOW_PRIVATE_ADDRESSES, forbidden=own_addresses(servers))
 
 
-def _redis_servers() -> list[tuple[str, int]]:
-    parts = [urlsplit(url) for url in (settings.BROKER_URL, settings.CACHE_URL)]
-    return [(part.hostname or "localhost", part.port or _REDIS_PORT) for part in parts]
+def addresses() -> list[tuple[str, int]]:
+    """List (IP address, port) of our own database, broker and cache, resolved now."""
+    return sorted(own_addresses([*_redis_servers(), *_database_servers()]))
+
+
+def _redis_servers() -> Iterator[tuple[str, int]]:
+    for urls in (settings.BROKER_URL, settings.CACHE_URL):
+        # A Sentinel broker is a list of URLs separated by semicolons.
+        for url in urls.split(";"):
+            parts = urlsplit(url.strip())
+            yield parts.hostname or "localhost", parts.port or _REDIS_PORT
 
 
 def _database_servers() -> list[tuple[str, int]]:
     database: dict[str, Any] = settings.DATABASES["default"]
     if "postgresql" not in database["ENGINE"]:
         return []
-    host = str(database.get("HOST") or "localhost")
     # A socket's folder instead of a host: the same server may listen on the loopback addresses too.
-    host = "localhost" if host.startswith("/") else host
-    return [(host, int(database.get("PORT") or _POSTGRESQL_PORT))]
+    hosts = (str(database.get("HOST") or "localhost")).split(",")
+    port = int(database.get("PORT") or _POSTGRESQL_PORT)
+    return [("localhost" if host.startswith("/") else host, port) for host in hosts]
 
 
 def _database_name() -> str:
