@@ -91,8 +91,7 @@ class Environment:
         """Return Django's description of a database from `sqlite:///path` or `postgresql://user:password@host/name`."""
         url = urlsplit(self._raw(name) or default)
         if url.scheme == "sqlite":
-            path = url.path[1:] if url.path.startswith("//") else url.path
-            return _sqlite(path)
+            return _sqlite(url.path[1:])
         if url.scheme in {"postgresql", "postgres"} and url.path.strip("/"):
             return _postgresql(url.hostname or "", url.port, url.path.strip("/"), url.username, url.password, url.query)
         self._problems.append(

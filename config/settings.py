@@ -5,6 +5,8 @@ No secret has a default here. `manage.py up` makes its own random ones and hands
 
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from config.environment import Environment
 from config.logs import configure_structlog, logging_settings
 
@@ -35,7 +37,11 @@ _SECURE = PUBLIC_URL.startswith("https://")
 DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'activation.sqlite3'}")}
 BROKER_URL = env.text("BROKER_URL", hint="Set it to a Redis for Celery, e.g. redis://:password@host:6379/0.")
 CACHE_URL = env.text("CACHE_URL", hint="Set it to a Redis for the cache, e.g. redis://:password@host:6379/1.")
-env.verify()
+try:
+    env.verify()
+except ImproperlyConfigured as problems:
+    # Whoever starts a process reads this: the list, without a stack trace.
+    raise SystemExit(str(problems)) from None
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -9,6 +9,7 @@ os.environ.update(
     SUPPRESSION_KEYS="1:" + "A" * 43 + "=",
     BROKER_URL="redis://localhost/0",
     CACHE_URL="redis://localhost/1",
+    DATABASE_URL="sqlite:///:memory:",
 )
 
 from config.settings import *  # noqa: F403 - the whole of it, once the environment is there
