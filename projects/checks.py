@@ -28,16 +28,26 @@ ACTIVE = (CheckState.QUEUED, CheckState.RUNNING)
 STUCK_AFTER = timedelta(minutes=5)
 WAKE_AFTER = timedelta(seconds=10)
 MAX_ATTEMPTS = 3
+MOST_IN_FIVE_MINUTES = 30
 
 _SEE_LOG = "Check again. If it happens again, the worker's log tells why."
 _STOPPED = CheckStep("Check", "failed", "The check was interrupted three times.", _SEE_LOG)
 _BROKEN = CheckStep("Check", "failed", "The check met an error of its own.", _SEE_LOG)
 
+_TOO_MANY = CheckStep(
+    "Connection",
+    "failed",
+    "Many connections were checked in the last five minutes, so this one was not tried.",
+    "Wait a little, then check again.",
+)
+
 
 def request_check(warehouse: Warehouse, *, project: Project | None = None, by: Actor, now: datetime) -> WarehouseCheck:
-    """Queue a check of a warehouse, with `project` also of its views; one that is under way is returned instead.
+    """Queue a check of a warehouse, with `project` also of its views; one that is queued is returned instead.
 
-    The caller sends the wake-up `projects.check_warehouse` on commit. Checking a warehouse is for Admins.
+    The caller sends the wake-up `projects.check_warehouse` on commit. Checking a warehouse is for Admins. A check dials
+    an address that a person typed and tells what answered, so beyond `MOST_IN_FIVE_MINUTES` of an organisation it
+    fails at once and nothing is dialled.
     """
     by.require(Permission.EDIT_PROJECTS if project is not None else Permission.MANAGE_CREDENTIALS)
     with transaction.atomic():
@@ -45,9 +55,10 @@ def request_check(warehouse: Warehouse, *, project: Project | None = None, by: A
         under_way = WarehouseCheck.objects.filter(warehouse=warehouse, project=project, state=CheckState.QUEUED).first()
         if under_way is not None:
             return under_way
-        check = WarehouseCheck.objects.create(
-            warehouse=warehouse, project=project, requested_by=by.name, created_at=now
-        )
+        check = WarehouseCheck(warehouse=warehouse, project=project, requested_by=by.name, created_at=now)
+        if _too_many(by, now=now):
+            check.state, check.steps, check.finished_at = CheckState.FAILED, [asdict(_TOO_MANY)], now
+        check.save()
         audit.record(
             "warehouse_check_requested",
             by=by,
@@ -94,6 +105,14 @@ def run_check(check_id: int, *, now: datetime) -> bool:
         raise
     _end(check, passed=all(step.state == "passed" for step in steps))
     return True
+
+
+def _too_many(by: Actor, *, now: datetime) -> bool:
+    """Tell whether people of the organisation had as many checks run as they may; refused ones were never claimed."""
+    recent = WarehouseCheck.objects.filter(
+        warehouse__organisation=by.organisation, created_at__gt=now - timedelta(minutes=5)
+    ).exclude(state=CheckState.FAILED, attempt=0)
+    return by.user_id is not None and recent.count() >= MOST_IN_FIVE_MINUTES
 
 
 def _steps(check: WarehouseCheck, *, now: datetime) -> Iterator[CheckStep]:

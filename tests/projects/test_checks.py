@@ -165,6 +165,21 @@ def test_asking_twice_queues_one_check(admin: Member, warehouse: Warehouse) -> N
     assert checks.request_check(warehouse, by=admin.actor, now=timezone.now()) == first
 
 
+def test_too_many_checks_in_a_few_minutes_are_refused_and_dial_nothing(
+    admin: Member, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MOST_IN_FIVE_MINUTES", 1)
+    now = timezone.now()
+    allowed = run(checks.request_check(warehouse, by=admin.actor, now=now))
+    refused = checks.request_check(warehouse, by=admin.actor, now=now)
+
+    assert allowed.attempt == 1
+    assert (refused.state, refused.attempt) == (CheckState.FAILED, 0)
+    assert "Wait a little" in refused.steps[0]["cure"]
+    assert not checks.run_check(refused.pk, now=now), "nothing is dialled"
+    assert checks.request_check(warehouse, by=admin.actor, now=now + timedelta(minutes=6)).state == CheckState.QUEUED
+
+
 def test_only_an_admin_checks_a_warehouse_and_editors_their_projects(
     admin: Member, editor: Member, viewer: Member, project: Project
 ) -> None:
