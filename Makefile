@@ -58,6 +58,7 @@ clean: ## Remove the environment and the embedded data
 
 # The tests' environment holds everything, so `make run` after `make test` installs nothing.
 .venv/run: .venv/bin/python requirements.lock
+	@echo "Installing what it runs on ..."
 	@if [ -f .venv/dev ]; then $(MAKE) --no-print-directory .venv/dev; \
 	else $(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock; fi
 	@touch $@

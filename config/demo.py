@@ -176,7 +176,8 @@ def _project(by: Actor) -> Project:
     )
     projects.look_up_placements(project)
     runs.detect(project, now=now)
-    connections.run_check(connections.request_check(warehouse, project=project, by=by, now=now).pk, now=now)
+    for checked in (None, project):
+        connections.run_check(connections.request_check(warehouse, project=checked, by=by, now=now).pk, now=now)
     return project
 
 

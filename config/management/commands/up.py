@@ -80,6 +80,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  Open            {settings.PUBLIC_URL}")
             if setup.needed():
                 self.stdout.write(f"  Set-up code     {setup.new_code()}")
+            self.stdout.write(f"  DuckDB files    put them into {settings.DUCKDB_DIR}")
             kept = local_state.secrets_of_up()["destination"]
             self.stdout.write(f"  A Redis to try  127.0.0.1:{kept['port']}  password {kept['password']}")
         self.stdout.write(f"\n  Logs are in {folder / 'logs'}. Ctrl-C stops everything.\n")
