@@ -115,7 +115,8 @@ class PartitionLoad:
     def run(self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], *, prefix: str) -> Counts:
         """Write every row of `upserts` (`_id` and the values) and delete every `_id` of `deletes`."""
         for batch in upserts:
-            self._write_batch(self.encoder.encode(batch))
+            for start in range(0, batch.num_rows, WRITE_ROWS):
+                self._write_encoded(self.encoder.encode(batch.slice(start, WRITE_ROWS)))
         for batch in deletes:
             keys = pc.binary_join_element_wise(prefix, batch.column(0).cast(pa.string()), "")
             for start in range(0, len(keys), WRITE_ROWS):
@@ -123,11 +124,10 @@ class PartitionLoad:
                 self._write(piece, [None] * len(piece))
         return self.counts
 
-    def _write_batch(self, encoded: pa.RecordBatch) -> None:
-        for start in range(0, encoded.num_rows, WRITE_ROWS):
-            piece = encoded.slice(start, WRITE_ROWS)
-            held_back = pc.sum(piece.column("suppressed").cast(pa.int64())).as_py() or 0
-            self._write(piece.column("key").to_pylist(), piece.column("json").to_pylist(), suppressed=held_back)
+    def _write_encoded(self, piece: pa.RecordBatch) -> None:
+        """Write rows that were encoded just now, so that they know every suppression the last write told of."""
+        held_back = pc.sum(piece.column("suppressed").cast(pa.int64())).as_py() or 0
+        self._write(piece.column("key").to_pylist(), piece.column("json").to_pylist(), suppressed=held_back)
 
     def _write(self, keys: Sequence[str], values: Sequence[str | None], *, suppressed: int = 0) -> None:
         if not self.still_ours():
@@ -137,8 +137,8 @@ class PartitionLoad:
         self.counts.deleted += report.deleted - suppressed
         self.counts.suppressed += suppressed
         self.counts.failures.update(code for _, code in report.failures)
+        self._honour_new_deletes(keys, values)  # first: what was written stays written, also when the run fails
         self._stop_when_hopeless(report, rows=len(keys))
-        self._honour_new_deletes(keys, values)
 
     def _honour_new_deletes(self, keys: Sequence[str], values: Sequence[str | None]) -> None:
         """Take back what was written while somebody deleted it.
