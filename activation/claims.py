@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 HEARTBEAT_EVERY = 2.0
 
@@ -31,6 +31,12 @@ class Heartbeat:
         """Whether the claim is still ours, as far as the last beat knows."""
         return not self._lost.is_set()
 
+    def confirm(self) -> bool:
+        """Beat now, before a step that must not be taken by two; tell whether the claim is still ours."""
+        if self.ours and not self._beat():
+            self._lost.set()
+        return self.ours
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -46,7 +52,7 @@ class Heartbeat:
             while not self._ended.wait(HEARTBEAT_EVERY):
                 try:
                     ours = self._beat()
-                except DatabaseError:
+                except Error:
                     connection.close()
                     continue
                 if not ours:

@@ -43,7 +43,11 @@ def claim(partition_id: int, *, now: datetime) -> SyncPartition | None:
     if partition is None:
         return None
     taken = SyncPartition.objects.filter(
-        pk=partition_id, state=PartitionState.WAITING, attempt=partition.attempt
+        pk=partition_id,
+        state=PartitionState.WAITING,
+        attempt=partition.attempt,
+        run__state=RunState.LOADING,
+        run__attempt=partition.run.attempt,
     ).update(
         state=PartitionState.LOADING,
         heartbeat_at=Now(),

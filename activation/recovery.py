@@ -8,8 +8,8 @@ from datetime import datetime
 import structlog
 
 from activation import partitions, run_outcomes, run_states
-from activation.engine.errors import DestinationError
-from activation.models import RunState, SyncPartition, SyncRun
+from activation.models import RunState, SyncPartition
+from activation.run_faults import Fault, fault_of
 from activation.run_resources import claim_of, loader_of
 
 log = structlog.get_logger(__name__)
@@ -19,9 +19,7 @@ def put_back_stalled(*, now: datetime) -> None:
     """Send runs whose worker sent no heartbeat for the lease back to where they can be claimed."""
     for run in run_states.stalled():
         if run.state == RunState.FINISHING:
-            SyncRun.objects.filter(
-                pk=run.pk, state=run.state, attempt=run.attempt, heartbeat_at=run.heartbeat_at
-            ).update(heartbeat_at=None)
+            run_outcomes.postpone_finish(run, Fault("worker_stalled", "The workers that finished it went away.", True))
         else:
             run_outcomes.put_back(run, code="worker_stalled", message="The worker that took the snapshot went away.")
     for partition in partitions.abandoned(now=now).select_related("run__source__destination__organisation"):
@@ -36,11 +34,15 @@ def _requeue(partition: SyncPartition, *, now: datetime) -> None:
     try:
         with loader_of(partition.run.source) as loader:
             moved = loader.move_fence(claim_of(partition, attempt=partition.attempt + 1))
-    except DestinationError as error:
-        log.info("fence_not_moved", run=partition.run.public_id, partition=partition.number, code=error.code)
-        partitions.postpone(partition, now=now)
+    except Exception as error:  # noqa: BLE001 - one run's trouble must not keep the others from being put back
+        fault = fault_of(error, run=partition.run.public_id)
+        log.info("fence_not_moved", run=partition.run.public_id, partition=partition.number, code=fault.code)
+        if fault.transient:
+            partitions.postpone(partition, now=now)
+        else:
+            run_outcomes.end_early(partition.run, fault)
         return
     if moved:
         partitions.requeued(partition, now=now)
-    else:
+    elif partitions.held(partition).exists():
         run_outcomes.put_back(partition.run, code="fence_lost", message="The destination lost the run's fence.")

@@ -1,10 +1,13 @@
 """How a run that could not go on ends: back in the queue after a pause, or failed with words for its reader."""
 
+from contextlib import suppress
+
 import structlog
 from django.utils import timezone
 
 from activation import run_states
 from activation.models import RunState, SyncRun
+from activation.run_faults import DATABASE_AWAY, Fault
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +29,25 @@ def put_back(run: SyncRun, *, code: str, message: str) -> None:
     )
 
 
-def postpone_finish(run: SyncRun) -> None:
-    """Let the run be finished again after a pause."""
+def end_early(run: SyncRun, fault: Fault) -> None:
+    """Put a run back after a transient fault and fail it after another; without our database the lease does it."""
+    with suppress(*DATABASE_AWAY):
+        if fault.transient:
+            put_back(run, code=fault.code, message=fault.message)
+        else:
+            fail(run, code=fault.code, message=fault.message)
+
+
+def postpone_finish(run: SyncRun, fault: Fault) -> None:
+    """Let the run be finished again after a pause; after too many times it fails."""
     now = timezone.now()
-    SyncRun.objects.filter(pk=run.pk, state=RunState.FINISHING, attempt=run.attempt).update(
-        heartbeat_at=None, retries=run.retries + 1, not_before=now + run_states.wait_before(run.retries)
-    )
+    with suppress(*DATABASE_AWAY):
+        if run.retries >= run_states.MOST_RETRIES:
+            fail(run, code=fault.code, message=fault.message)
+            return
+        SyncRun.objects.filter(pk=run.pk, state=RunState.FINISHING, attempt=run.attempt).update(
+            heartbeat_at=None, retries=run.retries + 1, not_before=now + run_states.wait_before(run.retries)
+        )
 
 
 def fail(run: SyncRun, *, code: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """What a run works with: its plan, its tables' names, its warehouse and the loader into its destination."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,12 +11,11 @@ from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.loader import Bookkeeping, Claim, Loader
 from activation.models import Installation, Source, SyncPartition, SyncRun
+from activation.run_faults import ViewUnusable
 from projects import connections
 from projects.warehouses import port
 
-
-class ViewUnusable(Exception):
-    """The view lost its id column; the message says what to do."""
+_MADE_BY = re.compile(r"_r(\d+)_a\d+_[a-z]+$")
 
 
 def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
@@ -107,10 +107,14 @@ def base_of(source: Source, warehouse: port.Warehouse) -> str | None:
 
 
 def tidy_up(run: SyncRun) -> None:
-    """Drop all tables of the run's source but the run's snapshot. Raises `WarehouseError`."""
+    """Drop the tables of the source's runs up to this one but the run's snapshot. Raises `WarehouseError`.
+
+    The next run may have started meanwhile: what it makes is not to be touched.
+    """
     with warehouse_of(run.source) as warehouse:
         for name in warehouse.tables(f"activation_{Installation.own_code()}_s{run.source_id}_"):
-            if name != run.snapshot:
+            made_by = _MADE_BY.search(name)
+            if made_by and int(made_by[1]) <= run.pk and name != run.snapshot:
                 snapshots.drop(warehouse, name)
 
 

@@ -5,7 +5,7 @@ partition back, or fails the run with words for the person who reads it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 
@@ -24,11 +24,11 @@ from activation.engine.encoding import Encoder
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
 from activation.engine.profiles import prefix
-from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
+from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions
 from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
-from activation.run_outcomes import fail, postpone_finish, put_back
+from activation.run_faults import DATABASE_AWAY, fault_of
+from activation.run_outcomes import end_early, postpone_finish
 from activation.run_resources import (
-    ViewUnusable,
     base_of,
     claim_of,
     columns_of,
@@ -52,13 +52,12 @@ def take_snapshot(run_id: int, *, now: datetime) -> bool:
     with _keeping(run) as heartbeat:
         try:
             return _snapshot(run, heartbeat)
-        except port.QueryCancelled:
+        except FenceMoved:
+            log.info("snapshot_superseded", run=run.public_id)  # a later attempt of the run has begun
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not wait for its worker for ever
             if heartbeat.ours:
-                put_back(run, code=port.QueryCancelled.code, message="The warehouse cancelled the snapshot.")
-        except (port.WarehouseError, DestinationError) as error:
-            _put_back_or_fail(run, error)
-        except ViewUnusable as error:
-            fail(run, code="view_unusable", message=str(error))
+                run.state = RunState.SNAPSHOT  # a transaction that failed has moved `run` only
+                end_early(run, fault_of(error, run=run.public_id))
     return False
 
 
@@ -71,20 +70,10 @@ def load_partition(partition_id: int, *, now: datetime) -> int | None:
     with Heartbeat(lambda: partitions.beat(partition, counts.as_fields())) as heartbeat:
         try:
             _load(partition, counts, heartbeat)
-        except (ClaimLost, FenceMoved):
-            # Either somebody else has the partition, or a fence was moved for nobody: then it is requeued.
-            partitions.give_up(partition, code="fence_moved")
-        except FenceMissing:
-            put_back(partition.run, code="destination_lost_data", message="The destination lost data during the sync.")
-        except (port.WarehouseError, DestinationError) as error:
-            if error.transient or isinstance(error, port.QueryCancelled):
-                partitions.give_up(partition, code=error.code)
-            else:
-                fail(partition.run, code=error.code, message=str(error))
-        except TooManyRowFaults as error:
-            fail(partition.run, code="too_many_row_faults", message=str(error))
-        else:
             done = partitions.complete(partition, counts.as_fields(), counts.failures, now=timezone.now())
+        except Exception as error:  # noqa: BLE001 - as above
+            _let_go(partition, error)
+        else:
             return partition.run_id if done else None
     return None
 
@@ -98,14 +87,28 @@ def finish(run_id: int, *, now: datetime) -> bool:
         try:
             with loader_of(run.source) as loader:
                 return _finish(run, loader)
-        except FenceMissing:
-            put_back(run, code="destination_lost_data", message="The destination lost data during the sync.")
-        except DestinationError as error:
-            if not error.transient or run.retries >= run_states.MOST_RETRIES:
-                fail(run, code=error.code, message=str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            run.state = RunState.FINISHING
+            fault = fault_of(error, run=run.public_id)
+            if fault.transient and not isinstance(error, FenceMissing):
+                postpone_finish(run, fault)
             else:
-                postpone_finish(run)
+                end_early(run, fault)
     return False
+
+
+def _let_go(partition: SyncPartition, error: Exception) -> None:
+    """Give up a partition after a fault, or its whole run; what somebody else has by now is left alone."""
+    with suppress(*DATABASE_AWAY):  # then the lease tells that nobody works on it
+        if isinstance(error, ClaimLost | FenceMoved):
+            # Either somebody else has the partition, or a fence was moved for nobody: then it is requeued.
+            partitions.give_up(partition, code="fence_moved")
+            return
+        fault = fault_of(error, run=partition.run.public_id)
+        if fault.transient and not isinstance(error, FenceMissing):
+            partitions.give_up(partition, code=fault.code)
+        elif partitions.held(partition).exists():
+            end_early(partition.run, fault)
 
 
 def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
@@ -125,6 +128,8 @@ def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
         sizes = snapshots.partition_sizes(
             warehouse, snapshot=name, deletes=gone if base else None, partitions=report.partitions
         )
+    if not heartbeat.confirm():
+        return False  # a later attempt may be loading already; its fences are not to be taken away
     with loader_of(source) as loader:
         loader.begin(run.public_id, run.attempt, len(sizes))
     return partitions.lay_out(
@@ -230,13 +235,6 @@ def _tidy_up(run: SyncRun, loader: Loader) -> None:
         tidy_up(run)
     except (port.WarehouseError, DestinationError) as error:
         log.warning("sync_left_tables_behind", run=run.public_id, code=error.code)
-
-
-def _put_back_or_fail(run: SyncRun, error: port.WarehouseError | DestinationError) -> None:
-    if error.transient:
-        put_back(run, code=error.code, message=str(error))
-    else:
-        fail(run, code=error.code, message=str(error))
 
 
 @contextmanager

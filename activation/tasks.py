@@ -1,10 +1,14 @@
 """Wake-ups, a few lines each: the rows are the queue, so a message lost or doubled is harmless."""
 
+import structlog
 from celery import shared_task
 from django.utils import timezone
 
 from activation import enabling, partitions, probes, pulse, recovery, run_steps, suppressions, watching
 from activation.models import RunState, SyncRun
+from activation.run_faults import place_of
+
+log = structlog.get_logger(__name__)
 
 # A wake-up nobody took within this many seconds is dropped: the tick sends the next one.
 _EXPIRES = 10
@@ -16,10 +20,17 @@ def tick(**_: object) -> None:
     """Look for work: what workers let go, what is new in the projects, what nobody was woken for."""
     now = timezone.now()
     pulse.beat()
-    recovery.put_back_stalled(now=now)
-    enabling.follow_specifications(now=now)
-    watching.start_syncs_of_new_runs(now=now)
-    suppressions.retry_pending(now=now)
+    for look in (
+        recovery.put_back_stalled,
+        enabling.follow_specifications,
+        watching.start_syncs_of_new_runs,
+        suppressions.retry_pending,
+    ):
+        try:
+            look(now=now)
+        except Exception as error:  # noqa: BLE001 - one kind of work that breaks must not stop the others
+            # Its text may hold data.
+            log.error("tick_broke", error=type(error).__name__, at=place_of(error))  # noqa: TRY400 - no text
     for probe_id in probes.waiting(now=now):
         probe_destination.apply_async(kwargs={"probe_id": probe_id}, expires=_EXPIRES)
     wake()
