@@ -26,6 +26,7 @@ app.conf.update(
         "activation.finish": {"queue": "load"},
     },
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a worker waits for its broker however long it is away
     broker_transport_options={"visibility_timeout": 3600},
     worker_hijack_root_logger=False,
     beat_schedule={
