@@ -33,7 +33,10 @@ _RUN = NextStep(
     "See History",
 )
 _TURN_ON = NextStep(
-    "ok", "Everything can be read. The sync to Redis is turned on in Settings.", "activation:settings", "Activation API"
+    "ok",
+    "Everything can be read. The sync to Redis is switched on and off under Settings.",
+    "activation:settings",
+    "Activation API",
 )
 
 

@@ -251,6 +251,14 @@ def test_a_fault_of_ours_shows_no_trace(admin: Member, monkeypatch: pytest.Monke
     assert "Traceback" not in text_of(broken)
 
 
+def test_more_than_a_form_may_hold_gets_a_page_of_ours(admin: Member) -> None:
+    answer = admin.client.post("/o/acme/settings/profile/account/", {"name": "n" * 4_000_000})
+
+    assert answer.status_code == 400
+    assert "Nothing was saved." in text_of(answer)
+    assert "Content-Security-Policy" in answer
+
+
 def test_a_form_without_its_csrf_token_is_refused(admin: Member) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(admin.user)
