@@ -75,13 +75,8 @@ def warehouse_of(source: Source, heartbeat: Heartbeat | None = None) -> Iterator
 def loader_of(source: Source) -> Loader:
     """Return a loader into the source's field of its destination; a context manager."""
     destination = source.destination
-    return Loader(
-        destinations.settings_of(destination),
-        Bookkeeping(destination.workspace_id, destination.public_id, source.public_id),
-        source.feature_view,
-        allow_private=settings.ALLOW_PRIVATE_ADDRESSES,
-        forbidden=destinations.forbidden_addresses(),
-    )
+    bookkeeping = Bookkeeping(destination.workspace_id, destination.public_id, source.public_id)
+    return destinations.open_loader(destination, bookkeeping, field=source.feature_view)
 
 
 def claim_of(partition: SyncPartition, *, attempt: int | None = None) -> Claim:
