@@ -11,6 +11,8 @@ from activation.run_faults import DATABASE_AWAY, Fault
 
 log = structlog.get_logger(__name__)
 
+_MOST_TEXT = 1000
+
 
 def put_back(run: SyncRun, *, code: str, message: str) -> None:
     """Send a run back to the queue after a pause; after too many times it fails."""
@@ -25,7 +27,7 @@ def put_back(run: SyncRun, *, code: str, message: str) -> None:
         retries=run.retries + 1,
         not_before=now + run_states.wait_before(run.retries),
         error_code=code,
-        error=message,
+        error=message[:_MOST_TEXT],
     )
 
 
@@ -52,5 +54,5 @@ def postpone_finish(run: SyncRun, fault: Fault) -> None:
 
 def fail(run: SyncRun, *, code: str, message: str) -> None:
     """Fail a run, if it still is as `run` says."""
-    if run_states.move(run, RunState.FAILED, now=timezone.now(), error_code=code, error=message[:1000]):
+    if run_states.move(run, RunState.FAILED, now=timezone.now(), error_code=code, error=message[:_MOST_TEXT]):
         log.warning("sync_failed", run=run.public_id, code=code)

@@ -121,27 +121,29 @@ class PartitionLoad:
             keys = pc.binary_join_element_wise(prefix, batch.column(0).cast(pa.string()), "")
             for start in range(0, len(keys), WRITE_ROWS):
                 piece = keys.slice(start, WRITE_ROWS).to_pylist()
-                self._write(piece, [None] * len(piece))
+                self._write(piece, [None] * len(piece), upserts=False)
         return self.counts
 
     def _write_encoded(self, piece: pa.RecordBatch) -> None:
         """Write rows that were encoded just now, so that they know every suppression the last write told of."""
-        held_back = pc.sum(piece.column("suppressed").cast(pa.int64())).as_py() or 0
-        self._write(piece.column("key").to_pylist(), piece.column("json").to_pylist(), suppressed=held_back)
+        self._write(piece.column("key").to_pylist(), piece.column("json").to_pylist(), upserts=True)
 
-    def _write(self, keys: Sequence[str], values: Sequence[str | None], *, suppressed: int = 0) -> None:
+    def _write(self, keys: Sequence[str], values: Sequence[str | None], *, upserts: bool) -> None:
         if not self.still_ours():
             raise ClaimLost
         report = self.writer.write(self.claim, keys, values)
         self.counts.written += report.written
-        self.counts.deleted += report.deleted - suppressed
-        self.counts.suppressed += suppressed
+        held_back = report.deleted if upserts else 0  # among upserts only suppressed ones are deletes
+        self.counts.deleted += report.deleted - held_back
+        self.counts.suppressed += held_back
         self.counts.failures.update(code for _, code in report.failures)
-        self._honour_new_deletes(keys, values)  # first: what was written stays written, also when the run fails
+        refused = {position for position, _ in report.failures}
+        # First, because what was written stays written, also when the run fails.
+        self._honour_new_deletes([key for n, key in enumerate(keys) if values[n] is not None and n not in refused])
         self._stop_when_hopeless(report, rows=len(keys))
 
-    def _honour_new_deletes(self, keys: Sequence[str], values: Sequence[str | None]) -> None:
-        """Take back what was written while somebody deleted it.
+    def _honour_new_deletes(self, written: Sequence[str]) -> None:
+        """Take back those of the keys just written that somebody deleted meanwhile.
 
         A DELETE commits its suppression before it deletes the key. So either its delete came after our write, or its
         suppression is visible here, after our write was acknowledged.
@@ -150,7 +152,6 @@ class PartitionLoad:
         if not digests:
             return
         self.encoder.suppress(digests)
-        written = [key for key, value in zip(keys, values, strict=True) if value is not None]
         hits = self.suppressions.hits(written, digests)
         if hits:
             self.writer.write(self.claim, hits, [None] * len(hits))

@@ -7,7 +7,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from activation import claims, enabling, partitions, recovery, run_states, run_steps, tasks
+from activation import claims, enabling, partitions, recovery, run_outcomes, run_states, run_steps, tasks
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.encoding import Encoder
@@ -170,6 +170,15 @@ def test_a_heartbeat_goes_on_after_our_database_was_away(monkeypatch):
     with Heartbeat(beat, on_lost=lost.set) as heartbeat:
         assert lost.wait(5)
         assert not heartbeat.ours
+
+
+def test_a_message_that_is_too_long_for_its_column_is_cut(world):
+    run = world.start()
+    run_states.move(run, RunState.SNAPSHOT, now=timezone.now())
+
+    run_outcomes.put_back(run, code="warehouse_busy", message="x" * 1_001)
+
+    assert world.again(run).error == "x" * 1_000
 
 
 def abandon(run: SyncRun) -> SyncPartition:

@@ -34,6 +34,20 @@ def test_somebody_deleted_during_an_earlier_write_of_the_same_batch_is_not_writt
     assert counts.suppressed == 1
 
 
+def test_a_refused_row_counts_once_also_when_its_person_is_deleted():
+    writer = Recorder(refuse_after=1)
+
+    with deleting("refused", while_writing=1) as (suppressions, encoder):
+        before = load_of(writer, encoder, suppressions).run([people(["taken", "refused"])], [], prefix="p:")
+    with deleting("refused", while_writing=1) as (suppressions, encoder):
+        encoder.suppress(suppressions.news())
+        after = load_of(writer, encoder, suppressions).run([people(["taken", "refused"])], [], prefix="p:")
+
+    assert len(writer.written) == 2
+    for counts in (before, after):
+        assert (counts.written, counts.deleted, counts.suppressed, counts.failed) == (10_001, 0, 0, 1)
+
+
 @dataclass
 class Recorder:
     """A writer that keeps what it is given; of each write it takes the first `refuse_after` rows."""
