@@ -4,7 +4,7 @@ The row is the queue: a lost wake-up is made good by `waiting`, a doubled one is
 conditional UPDATE, and every later write holds only for the attempt that was claimed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -83,8 +83,14 @@ def waiting(*, now: datetime) -> list[int]:
     return list(WarehouseCheck.objects.filter(lost | stuck).order_by("created_at").values_list("pk", flat=True)[:20])
 
 
-def run_check(check_id: int, *, now: datetime) -> bool:
-    """Run a check that is queued or stuck, writing each step as it is known; tell whether this call ran it."""
+def run_check(
+    check_id: int, *, now: datetime, when_passed: Callable[[Project, datetime], object] | None = None
+) -> bool:
+    """Run a check that is queued or stuck, writing each step as it is known; tell whether this call ran it.
+
+    `when_passed` is called for a project whose steps have all passed, before the check ends: what it finds is there
+    when the page that watches the check is loaded anew.
+    """
     claimable = Q(state=CheckState.QUEUED) | Q(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER)
     claimed = WarehouseCheck.objects.filter(claimable, pk=check_id).update(
         state=CheckState.RUNNING, started_at=now, attempt=F("attempt") + 1, steps=[]
@@ -98,12 +104,15 @@ def run_check(check_id: int, *, now: datetime) -> bool:
             steps.append(step)
             if not _write(check, steps):
                 return False
+        passed = all(step.state == "passed" for step in steps)
+        if passed and check.project is not None and when_passed is not None:
+            when_passed(check.project, now)
     except Exception:
         # A fault of ours: the page says so instead of waiting, and the worker's log has the story.
         _write(check, [*steps, _BROKEN])
         _end(check, passed=False)
         raise
-    _end(check, passed=all(step.state == "passed" for step in steps))
+    _end(check, passed=passed)
     return True
 
 

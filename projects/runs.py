@@ -53,6 +53,12 @@ def look(project_id: int, *, now: datetime) -> list[ProfilesRun]:
     return detect(project, now=now)
 
 
+def look_again(project: Project, now: datetime) -> list[ProfilesRun]:
+    """Look at a project's registry now, due or not; return the runs that are new."""
+    Project.objects.filter(pk=project.pk).update(runs_looked_for_at=now)
+    return detect(project, now=now)
+
+
 def detect(project: Project, *, now: datetime) -> list[ProfilesRun]:
     """Read the registry and record the runs it tells of; return those that were not known before.
 

@@ -142,3 +142,16 @@ def test_the_tick_sends_out_what_is_due(
     assert stored() == [(7, RunStatus.FINISHED)]
     check.refresh_from_db()
     assert check.state == CheckState.PASSED
+
+
+def test_a_project_that_passes_its_check_knows_of_its_runs_at_once(
+    editor: Member, real: RealWarehouse, real_project: Project
+) -> None:
+    runs.look(real_project.pk, now=timezone.now())
+    real.execute(complete(7, BY_EMAIL, BY_SALESFORCE_ID))
+    check = checks.request_check(real_project.warehouse, project=real_project, by=editor.actor, now=timezone.now())
+
+    tasks.check_warehouse(check=check.pk)
+
+    check.refresh_from_db()
+    assert (check.state, stored()) == (CheckState.PASSED, [(7, RunStatus.FINISHED)])
