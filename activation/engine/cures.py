@@ -4,11 +4,11 @@ from activation.engine.errors import CertificateRefused, DestinationError
 
 RIGHTS = "+@read +@write +@scripting +@connection"
 CLUSTER_RIGHTS = "+cluster|slots"
-_TYPE_AGAIN = "Check the password in your provider's *Security* section and type it again."
+_TYPE_AGAIN = "Check the password in your provider's Security section and type it again."
 
 _CURES = {
     "wrongpass": _TYPE_AGAIN,
-    "noauth": "Type the password. Your provider shows it in its *Security* section.",
+    "noauth": "Type the password. Your provider shows it in its Security section.",
     "nopassword": "Leave Password empty, or set a password in Redis (requirepass).",
     "denied": "Set a password in Redis (requirepass), or have it accept connections from here.",
     "name_unknown": "Check the spelling of the host, and that its name can be looked up from here.",
