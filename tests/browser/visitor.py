@@ -1,0 +1,138 @@
+"""A person in front of Chromium: visits pages, and notices everything that must not happen on any of them."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Response,
+    StorageState,
+    ViewportSize,
+    expect,
+)
+
+WIDE = ViewportSize(width=1280, height=900)
+NARROW = ViewportSize(width=360, height=740)
+# Looking at a page takes axe a second or two where two cores are shared; a worker may be busy for longer.
+PATIENCE = 60_000
+# Set, it is a folder to which every page that is looked at is drawn.
+SHOTS = os.environ.get("SCREENSHOTS")
+# Without preloading: axe would fetch stylesheets anew, from addresses that do not exist.
+_AXE = {"resultTypes": ["violations"], "preload": False}
+_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@dataclass
+class Visitor:
+    """A page, with what went wrong on it: errors on the console (the CSP's too), in scripts, and answers from 500."""
+
+    page: Page
+    url: str
+    java_script: bool = True
+    problems: list[str] = field(default_factory=list)
+    shots: int = 0
+    # Drawing and axe add styles of their own to a page, which its CSP rightly refuses.
+    _looking: bool = False
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self._note(str(error)))
+        self.page.on("response", self._check)
+
+    def goto(self, path: str) -> None:
+        """Open an address of the site."""
+        self.page.goto(f"{self.url}{path}")
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.page.url).path
+
+    def navigate(self, name: str) -> None:
+        """Go to a part of the site by its navigation."""
+        self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name, exact=True).click()
+
+    def press(self, name: str) -> None:
+        """Press the link or button of a name."""
+        main = self.page.get_by_role("main")
+        main.get_by_role("link", name=name, exact=True).or_(main.get_by_role("button", name=name, exact=True)).click()
+
+    def arrive(self, heading: str) -> None:
+        """Wait for the page of a heading, and hold it against what every page must be."""
+        expect(self.page.get_by_role("heading", name=heading, level=1, exact=True)).to_be_visible(timeout=PATIENCE)
+        self.look()
+
+    def local_links(self) -> list[str]:
+        """Return where the page's links lead within the site."""
+        found = [link.get_attribute("href") or "" for link in self.page.get_by_role("link").all()]
+        return [href for href in found if href.startswith("/")]
+
+    def look(self) -> None:
+        """Hold the page against axe, and against sideways scrolling: wide and light, then narrow and dark."""
+        if not self.java_script:
+            return  # axe is a script itself
+        self._looking = True
+        self._look_at(WIDE, "light")
+        self._look_at(NARROW, "dark")
+        self.page.set_viewport_size(WIDE)
+        self.page.emulate_media(color_scheme="light")
+        self._looking = False
+
+    def _look_at(self, size: ViewportSize, scheme: Literal["light", "dark"]) -> None:
+        self.page.set_viewport_size(size)
+        self.page.emulate_media(color_scheme=scheme)
+        where = f"{self.path} ({scheme}, {size['width']} wide)"
+        if SHOTS:
+            self.shots += 1
+            self.page.screenshot(
+                path=Path(SHOTS) / f"{self.shots:03}{self.path.replace('/', '_')}_{scheme}.png", full_page=True
+            )
+        assert self.page.evaluate(_SIDEWAYS) == 0, f"{where} scrolls sideways"
+        found = Axe().run(self.page, options=_AXE)
+        assert found.violations_count == 0, f"{where}\n{found.generate_report()}"
+
+    def wait_for(self, locator: Locator) -> None:
+        """Wait for what the page shows by itself as work goes on; without JavaScript, load it anew until it does."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not self.java_script and not locator.is_visible() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(500)
+            self.page.reload()
+        expect(locator).to_be_visible(timeout=PATIENCE if self.java_script else 1000)
+
+    def _listen(self, told: ConsoleMessage) -> None:
+        if told.type == "error" and not self._looking:
+            self._note(told.text)
+
+    def _check(self, response: Response) -> None:
+        if response.status >= 400:
+            self._note(f"{response.request.method} {response.url} was answered {response.status}")
+
+    def _note(self, problem: str) -> None:
+        self.problems.append(f"{self.path}: {problem}")
+
+
+@contextmanager
+def visiting(
+    browser: Browser, url: str, *, java_script: bool = True, logged_in: StorageState | None = None
+) -> Iterator[Visitor]:
+    """Open a window of its own; when it closes, nothing may have gone wrong in it."""
+    context: BrowserContext = browser.new_context(
+        java_script_enabled=java_script, storage_state=logged_in, reduced_motion="reduce"
+    )
+    context.set_default_timeout(PATIENCE)
+    try:
+        visitor = Visitor(context.new_page(), url, java_script)
+        yield visitor
+        assert not visitor.problems, "\n".join(visitor.problems)
+    finally:
+        context.close()
