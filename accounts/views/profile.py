@@ -1,8 +1,5 @@
 """A person's own pages: profile, and personal access tokens from generating to deleting."""
 
-import json
-
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -19,7 +16,6 @@ from accounts.roles import Permission, Role
 
 OWN_LIST = ("accounts:tokens", "Personal access tokens")
 EVERYONES_LIST = ("accounts:everyones_tokens", "Everyone's tokens")
-EXAMPLE = {"entity": "user", "destinationId": "<destination id>", "id": {"type": "email", "value": "jane@example.com"}}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -66,7 +62,7 @@ def token_new(request: SignedInRequest) -> HttpResponse:
             by=request.actor,
             now=now,
         )
-        context = {"token": issued.token, "text": issued.text, "curl": curl_line(issued.text)}
+        context = {"token": issued.token, "text": issued.text}
         return render(request, "accounts/token_shown_once.html", context)
     return render(request, "accounts/token_new.html", {"form": form})
 
@@ -88,13 +84,3 @@ def token_delete(request: SignedInRequest, public_part: str) -> HttpResponseBase
         messages.success(request, f"The token {token.name} is deleted. It stops working within a second.")
         return see_other(back, organisation=request.organisation.slug)
     return render(request, "accounts/token_delete.html", {"token": token, "back": back, "back_label": back_label})
-
-
-def curl_line(text: str) -> str:
-    """Return a command that calls the Activation API with a token; the destination's id is left to fill in."""
-    return (
-        f"curl -s {settings.PUBLIC_URL}/v2/activation \\\n"
-        f"  -H 'Authorization: Bearer {text}' \\\n"
-        f"  -H 'Content-Type: application/json' \\\n"
-        f"  -d '{json.dumps(EXAMPLE)}'"
-    )

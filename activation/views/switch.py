@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -13,8 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import SignedInRequest, see_other
 from accounts.actors import Actor
 from accounts.roles import Permission
-from accounts.templatetags.components import Sample
-from activation import standings, syncs
+from activation import samples, standings, syncs
 from activation.models import Activation, Source, SyncRun
 from activation.preconditions import Point, grants_sql, preconditions
 from activation.views import waking
@@ -96,39 +94,12 @@ def _synced(project: Project, activation: Activation) -> dict[str, object]:
     rows = standings.of_sources(Source.objects.filter(activation=activation), now=now)
     present = {(project.source.entity, project.source.id_type, project.source.feature_view) for project in rows}
     missing = [view for view in served_views(project) if (view.entity, view.id_type, view.feature_view) not in present]
-    first = next((project.source for project in rows if project.source.status == Source.Status.ACTIVE), None)
+    served = [row.source for row in rows if row.source.status == Source.Status.ACTIVE]
+    sample = max(served, key=lambda source: source.base_rows, default=None)
     return {
         "standings": rows,
         "summary": standings.summary(activation, rows),
         "missing": missing,
-        "samples": samples_for(first) if first else [],
+        "sample": sample,
+        "samples": samples.of_source(sample) if sample else [],
     }
-
-
-def samples_for(source: Source) -> list[Sample]:
-    """Return a request for a profile of the source in several languages; token and id are left to the reader."""
-    url = f"{settings.PUBLIC_URL}/v2/activation"
-    body = (
-        f'{{"entity": "{source.entity}", "destinationId": "{source.destination.public_id}", '
-        f'"id": {{"type": "{source.id_type}", "value": "<{source.id_type}>"}}}}'
-    )
-    curl = (
-        f"curl -X POST {url} \\\n  -H 'Authorization: Bearer <token>' \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{body}'"
-    )
-    python = (
-        "import json, urllib.request\n\n"
-        f"request = urllib.request.Request(\n    {url!r},\n    data=json.dumps({body}).encode(),\n"
-        '    headers={"Authorization": "Bearer <token>", "Content-Type": "application/json"},\n)\n'
-        'profile = json.load(urllib.request.urlopen(request))["data"]'
-    )
-    javascript = (
-        f'const answer = await fetch("{url}", {{\n  method: "POST",\n'
-        '  headers: {Authorization: "Bearer <token>", "Content-Type": "application/json"},\n'
-        f"  body: JSON.stringify({body}),\n}});\nconst profile = (await answer.json()).data;"
-    )
-    return [
-        Sample("curl", "bash", curl),
-        Sample("Python", "python", python),
-        Sample("JavaScript", "javascript", javascript),
-    ]

@@ -363,7 +363,7 @@ def test_a_token_is_shown_once_and_works(admin: Member, settings: Settings) -> N
     token = re.search(r"actv_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}", page)
     assert token is not None
     assert tokens.identify(token[0], now=timezone.now()).actor.role == Role.ADMIN
-    assert "curl -s https://activation.acme.example/v2/activation" in page
+    assert "curl -X POST https://activation.acme.example/v2/activation" in page
     assert f"Authorization: Bearer {token[0]}" in page
     listed = admin.client.get("/o/acme/settings/profile/tokens/").content.decode()
     assert token[0][:17] in listed

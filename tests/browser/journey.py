@@ -100,7 +100,7 @@ def generate_token(visitor: Visitor, name: str) -> str:
     page.get_by_label("Role").select_option("Admin")
     visitor.press("Generate")
     expect(page.get_by_text("It is not shown again")).to_be_visible()
-    curl = page.get_by_label("Fetch a profile").inner_text()
+    curl = page.get_by_label("curl", exact=True).inner_text()
     [token] = re.findall(r"Authorization: Bearer (\S+)'", curl)
     assert page.get_by_text(token, exact=True).is_visible()
     return str(token)
