@@ -294,7 +294,7 @@ class Suppression(models.Model):
 
     `digest` is of the whole key text (`activation.suppressions`). `sequence` is taken under a lock of the
     destination's row, so it grows in the order of commits and a reader who knows number n has missed nothing below.
-    `pending_key` keeps the key encrypted only until Redis has acknowledged the delete.
+    `pending_key` keeps the key encrypted until Redis has acknowledged the delete and syncs under way then have ended.
     """
 
     destination = models.ForeignKey(RedisDestination, on_delete=models.CASCADE, related_name="suppressions")
@@ -314,7 +314,7 @@ class Suppression(models.Model):
                 fields=("destination", "digest"), condition=Q(lifted_at__isnull=True), name="suppressed_once"
             ),
         )
-        indexes = (models.Index(fields=("deleted_at", "created_at"), name="suppression_pending"),)
+        indexes = (models.Index(fields=("created_at",), condition=~Q(pending_key=""), name="suppression_pending"),)
 
     def __str__(self) -> str:
         return f"{self.destination_id}/{self.sequence}"

@@ -16,6 +16,7 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.vault import SecretUnreadable
 from activation import partitions, run_states, suppressions, syncs
 from activation.claims import Heartbeat
 from activation.engine import snapshots
@@ -108,7 +109,14 @@ def _let_go(partition: SyncPartition, error: Exception) -> None:
         if fault.transient and not isinstance(error, FenceMissing):
             partitions.give_up(partition, code=fault.code)
         elif partitions.held(partition).exists():
+            _close_fences(partition.run)
             end_early(partition.run, fault)
+
+
+def _close_fences(run: SyncRun) -> None:
+    """Keep workers of the run that sleep now from writing later; a destination that is away holds nobody's writes."""
+    with suppress(DestinationError, SecretUnreadable), loader_of(run.source) as loader:
+        loader.close_fences(run.public_id, run.attempt, run.partitions.count())
 
 
 def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:

@@ -6,7 +6,7 @@ become visible in their own order: they are taken while holding the lock on the 
 by the commit, so that whoever has seen number n will never see a smaller one appear.
 
 What is kept about the person is a keyed digest. The key itself is kept only encrypted, and only until Redis has
-acknowledged the delete.
+acknowledged the delete and the syncs that were under way then have ended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,19 +16,27 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from accounts import audit, vault
 from accounts.actors import Actor
 from activation import handles
 from activation.engine import profiles
-from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression
+from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, RunState, Suppression, SyncRun
 
 # A delete that is just being made by the process that was asked for it is left to that process.
 RETRY_AFTER = timedelta(seconds=5)
 RETRIED_AT_ONCE = 500
 
 log = structlog.get_logger(__name__)
+
+
+# A run that loaded when the delete was acknowledged, and still does, may hold the profile in a write under way.
+_IN_FLIGHT = Exists(
+    SyncRun.objects.filter(
+        source__destination=OuterRef("destination"), state=RunState.LOADING, loading_at__lte=OuterRef("deleted_at")
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,15 @@ def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, n
 
 
 def settle(suppressed: Suppressed, *, now: datetime) -> int:
-    """Note that Redis acknowledged the deletes, and erase the keys; returns how many were still waiting for it."""
-    waiting = Suppression.objects.filter(pk__in=suppressed.ids, deleted_at=None)
-    return waiting.update(pending_key="", deleted_at=now)
+    """Note that Redis acknowledged the deletes; returns how many were still waiting for it.
+
+    The keys are erased, but for those that a sync under way may still be writing: what it had in flight is taken back
+    once it has ended (`retry_pending`), also if it fails before it learns of the delete.
+    """
+    rows = Suppression.objects.filter(pk__in=suppressed.ids)
+    settled = rows.filter(deleted_at=None).update(deleted_at=now)
+    rows.exclude(_IN_FLIGHT).update(pending_key="")
+    return settled
 
 
 def since(destination_id: int, sequence: int) -> tuple[int, list[str]]:
@@ -96,11 +110,12 @@ def since(destination_id: int, sequence: int) -> tuple[int, list[str]]:
 
 
 def retry_pending(now: datetime) -> int:
-    """Delete what Redis has not acknowledged yet, and erase those keys; returns how many suppressions that finished.
+    """Delete what Redis has not acknowledged yet, and once more what a sync had in flight; then erase those keys.
 
-    A destination that still cannot be reached is left for the next call.
+    Returns how many suppressions that settled. A destination that still cannot be reached is left for the next call.
     """
-    pending = Suppression.objects.filter(deleted_at=None, created_at__lte=now - RETRY_AFTER).exclude(pending_key="")
+    kept = Suppression.objects.filter(created_at__lte=now - RETRY_AFTER).exclude(pending_key="")
+    pending = kept.exclude(_IN_FLIGHT, deleted_at__isnull=False)
     finished = 0
     for destination_id in pending.order_by().values_list("destination_id", flat=True).distinct():
         # Newest first: old ones that nobody can decrypt any more must not stand in the way of the others.
@@ -122,14 +137,15 @@ def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
         return 0
     with transaction.atomic():
         finished = settle(Suppressed(ids=tuple(keys)), now=now)
-        record_delete(
-            destination,
-            addressed=len(keys),
-            deleted=deleted,
-            suppressed=finished,
-            by=Actor.system(destination.organisation),
-            now=now,
-        )
+        if finished or deleted:
+            record_delete(
+                destination,
+                addressed=len(keys),
+                deleted=deleted,
+                suppressed=finished,
+                by=Actor.system(destination.organisation),
+                now=now,
+            )
     return finished
 
 

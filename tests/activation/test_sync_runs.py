@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
 from activation.engine.bookkeeping import FenceMoved
+from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
-from activation.models import PartitionState, RunState, Source, SyncPartition, SyncRun
+from activation.models import PartitionState, RunState, Source, Suppression, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
 from projects import projects
@@ -317,3 +318,63 @@ def test_a_project_whose_profiles_are_in_redis_cannot_be_deleted(world):
         projects.delete(project, by=world.by, now=timezone.now())
 
     assert world.served() == expected(PEOPLE)
+
+
+class WriteBroke(DestinationError):
+    """The connection broke while a write was on its way, for good."""
+
+
+def test_a_person_deleted_while_a_write_was_under_way_stays_deleted_though_the_run_fails(world, monkeypatch):
+    write = Loader.write
+    key = world.key("person3@example.com")
+
+    def deleted_before_it_arrives(self, claim, keys, values):
+        deleted = suppressions.suppress(world.source.destination, [key], by=world.by, now=timezone.now())
+        world.redis.delete(key)
+        suppressions.settle(deleted, now=timezone.now())
+        write(self, claim, keys, values)
+        raise WriteBroke("gone")
+
+    monkeypatch.setattr(Loader, "write", deleted_before_it_arrives)
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    for partition in SyncPartition.objects.filter(run=run):
+        run_steps.load_partition(partition.pk, now=timezone.now())
+    assert world.again(run).state == RunState.FAILED
+
+    suppressions.retry_pending(now=timezone.now() + timedelta(minutes=1))
+
+    assert "person3@example.com" not in world.served()
+    assert set(Suppression.objects.values_list("pending_key", flat=True)) == {""}
+
+
+def test_the_key_of_a_deleted_person_is_kept_only_while_a_sync_loads(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    deleted = suppressions.suppress(
+        world.source.destination, [world.key("a@b.example")], by=world.by, now=timezone.now()
+    )
+    suppressions.settle(deleted, now=timezone.now())
+    soon = timezone.now() + timedelta(minutes=1)
+    suppressions.retry_pending(now=soon)
+    assert Suppression.objects.get().pending_key
+
+    world.work(run)
+    suppressions.retry_pending(now=soon)
+
+    assert Suppression.objects.get().pending_key == ""
+
+
+def test_a_worker_that_sleeps_through_the_failure_of_its_run_writes_nothing_when_it_wakes(world, monkeypatch):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    asleep, victim = SyncPartition.objects.filter(run=run).order_by("number")[:2]
+    asleep_claim = partitions.claim(asleep.pk, now=timezone.now())
+    assert asleep_claim is not None
+    with monkeypatch.context() as broken:
+        broken.setattr(Loader, "write", lambda *_: (_ for _ in ()).throw(WriteBroke("gone")))
+        run_steps.load_partition(victim.pk, now=timezone.now())
+    assert world.again(run).state == RunState.FAILED
+
+    with loader_of(world.source) as loader, pytest.raises(FenceMoved):
+        loader.write(claim_of(asleep_claim), [world.key("person1@example.com")], ['{"old":1}'])
