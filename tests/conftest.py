@@ -1,7 +1,6 @@
 """What all tests share: the broker, a destination server, and the cast."""
 
 import os
-import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -45,7 +44,6 @@ def broker() -> Iterator[EmbeddedServer]:
         folder / "broker", port=environment.BROKER_PORT, password=environment.BROKER_PASSWORD
     ) as server:
         yield server
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ A pytest plugin (`-p tests.environment`), so that it is imported before pytest-d
 `DATABASE_URL` is left as it is: SQLite unless the caller names a PostgreSQL.
 """
 
+import atexit
 import base64
 import os
 import secrets
+import shutil
 import tempfile
 
 from config.embedded import free_port
@@ -17,6 +19,7 @@ def _key() -> str:
 
 
 FOLDER = tempfile.mkdtemp(prefix="activation-tests-")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 BROKER_PORT = free_port()
 BROKER_PASSWORD = secrets.token_urlsafe(16)
 
