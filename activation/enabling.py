@@ -178,7 +178,7 @@ def _bring(activation: Activation, view: ServedView, source: Source | None, *, b
     action = "source_moved" if source.status == Source.Status.ACTIVE else "source_returned"
     # Not having seen the newest Profiles run is what makes the tick start a sync.
     Source.objects.filter(pk=source.pk).update(
-        status=Source.Status.ACTIVE, full_next=True, seen_profiles_run=None, **place
+        status=Source.Status.ACTIVE, full_next="view_moved", seen_profiles_run=None, **place
     )
     _record(action, source, by=by, now=now)
 

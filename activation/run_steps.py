@@ -149,6 +149,7 @@ def _snapshot(run: SyncRun, heartbeat: Heartbeat) -> bool:
         columns=[{"name": column.name, "type": column.type} for column in the_plan.columns],
         rows_in_view=report.rows_in_view,
         rows_planned=report.rows,
+        snapshot_rows=report.rows,
         deletes_planned=deletes,
         null_ids=report.null_ids,
         duplicate_ids=report.duplicate_ids,
@@ -231,7 +232,7 @@ def _succeed(run: SyncRun, *, now: datetime) -> bool:
     if not run_states.move(run, RunState.SUCCEEDED, now=now, **counts):
         return False
     Source.objects.filter(pk=run.source_id).update(
-        base_snapshot=run.snapshot, base_rows=run.rows_planned or 0, base_run=run, columns=run.columns, full_next=False
+        base_snapshot=run.snapshot, base_rows=run.snapshot_rows or 0, base_run=run, columns=run.columns, full_next=""
     )
     return True
 

@@ -122,7 +122,11 @@ def test_a_view_that_leaves_the_specification_is_retired_and_comes_back_with_a_f
     respecify(project, SPECIFICATION + VIEWS)
     enabling.follow_specifications(now=timezone.now())
     returned = Source.objects.get(pk=retired.pk)
-    assert (returned.status, returned.full_next, returned.seen_profiles_run) == (Source.Status.ACTIVE, True, None)
+    assert (returned.status, returned.full_next, returned.seen_profiles_run) == (
+        Source.Status.ACTIVE,
+        "view_moved",
+        None,
+    )
     actions = AuditEvent.objects.filter(target_id=retired.public_id).values_list("action", flat=True)
     assert {"source_retired", "source_returned"} <= set(actions)
 
@@ -146,7 +150,7 @@ def test_a_view_that_moved_is_read_from_its_new_place_by_a_full_sync(activation,
     Project.objects.filter(pk=project.pk).update(placements=moved, placements_changed_at=timezone.now())
     enabling.follow_specifications(now=timezone.now())
     source = Source.objects.get(feature_view="features_by_email")
-    assert (source.relation, source.full_next, source.seen_profiles_run) == ("renamed", True, None)
+    assert (source.relation, source.full_next, source.seen_profiles_run) == ("renamed", "view_moved", None)
     assert not Source.objects.get(feature_view="features_by_salesforce_id").full_next
 
 

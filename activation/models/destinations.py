@@ -1,0 +1,96 @@
+"""Customers' Redis destinations, and the connection tests asked for on pages."""
+
+import secrets
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.identifiers import KSUID_LENGTH, new_public_id
+from accounts.models import Organisation
+from projects.models import Project
+
+
+def _new_installation_code() -> str:
+    return secrets.token_hex(4)
+
+
+class Installation(models.Model):
+    """The name we go by in warehouses shared with others: eight hex digits, made once."""
+
+    code = models.CharField(max_length=8, default=_new_installation_code, editable=False)
+
+    def __str__(self) -> str:
+        return self.code
+
+    @classmethod
+    def own_code(cls) -> str:
+        """Return this installation's code, made on the first call."""
+        return cls.objects.get_or_create(pk=1)[0].code
+
+
+class RedisDestination(models.Model):
+    """A customer's Redis. Its public id and workspace id are part of every key and never change.
+
+    `public_id` is unique within the organisation only (ids may be adopted), so it is always looked up together with
+    the organisation. `version` grows with every change, so that processes drop cached connections.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="destinations")
+    public_id = models.CharField(max_length=100, default=new_public_id, editable=False)
+    workspace_id = models.CharField(max_length=100, editable=False)
+    name = models.CharField(max_length=100)
+    settings = models.JSONField(default=dict)
+    credentials = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1)
+    last_suppression = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("organisation", "public_id"), name="destination_id_once"),
+            models.UniqueConstraint(fields=("organisation", "name"), name="destination_name_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DestinationProbe(models.Model):
+    """A connection test asked for on a page; a control task runs it and writes the steps.
+
+    Once passed it creates the destination as it was tried and, asked for in a project, turns that project's sync on.
+    What was typed is kept, secrets encrypted, so that a failed one is corrected without typing it all again; the
+    secrets go once the probe has passed or is an hour old (`activation.probes`). `adopted` holds `public_id` and
+    `workspace_id` where data already in Redis is adopted. `attempt` names the present claim.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        PASSED = "passed", "Passed"
+        FAILED = "failed", "Failed"
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
+    destination = models.ForeignKey(RedisDestination, on_delete=models.CASCADE, null=True, related_name="probes")
+    name = models.CharField(max_length=100)
+    settings = models.JSONField(default=dict)
+    credentials = models.TextField(blank=True)
+    adopted = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    steps = models.JSONField(default=list)
+    problem = models.CharField(max_length=500, blank=True)
+    requested_by = models.CharField(max_length=254)
+    requested_by_id = models.BigIntegerField(null=True)
+    address = models.GenericIPAddressField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("organisation", "-created_at"), name="probe_newest_first"),)
+
+    def __str__(self) -> str:
+        return f"{self.public_id}: {self.state}"
