@@ -29,6 +29,7 @@ from projects.warehouses.port import (
     RelationMissing,
     WarehouseRefused,
     WarehouseUnreachable,
+    id_texts,
     own_table,
 )
 
@@ -148,23 +149,12 @@ class DuckDBWarehouse:
 
     def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
         """Make a snapshot file from a SELECT and return its row count. It appears whole or not at all."""
-        target = self._path(name)
-        self._sweep()
-        unfinished = target.with_name(f"{target.name}.tmp-{secrets.token_hex(6)}")
         sql = f"SELECT * FROM ({select}) ORDER BY {order_by}" if order_by else select
-        try:
-            with self._ask(sql, (), uses=uses, customer=self._names_customer(sql), output=unfinished) as answer:
-                rows = answer.finish()
-            unfinished.chmod(0o400)
-            unfinished.replace(target)
-        except OSError as error:
-            raise WarehouseUnreachable(
-                "The snapshot folder cannot be written to.", detail=type(error).__name__
-            ) from None
-        finally:
-            for left_over in self._snapshots.glob(f"{unfinished.name}*"):
-                left_over.unlink(missing_ok=True)
-        return rows
+        return self._make(name, sql, (), uses=uses)
+
+    def put_ids(self, name: str, ids: Sequence[str]) -> int:
+        """Make a snapshot file of ids, which are bound as one list; see `port.Warehouse.put_ids`."""
+        return self._make(name, 'SELECT unnest(CAST(? AS VARCHAR[])) AS "_id"', [id_texts(ids)])
 
     def stream(
         self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
@@ -190,6 +180,25 @@ class DuckDBWarehouse:
     def close(self) -> None:
         """End the child processes; closing twice is fine."""
         self._children.close()
+
+    def _make(self, name: str, sql: str, parameters: Sequence[object], *, uses: Sequence[str] = ()) -> int:
+        target = self._path(name)
+        self._sweep()
+        unfinished = target.with_name(f"{target.name}.tmp-{secrets.token_hex(6)}")
+        customer = self._names_customer(sql)
+        try:
+            with self._ask(sql, parameters, uses=uses, customer=customer, output=unfinished) as answer:
+                rows = answer.finish()
+            unfinished.chmod(0o400)
+            unfinished.replace(target)
+        except OSError as error:
+            raise WarehouseUnreachable(
+                "The snapshot folder cannot be written to.", detail=type(error).__name__
+            ) from None
+        finally:
+            for left_over in self._snapshots.glob(f"{unfinished.name}*"):
+                left_over.unlink(missing_ok=True)
+        return rows
 
     def _rows(
         self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = (), customer: bool = True

@@ -6,7 +6,7 @@ errors below, with its own words, a class and a position at most.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
@@ -27,6 +27,24 @@ def own_table(name: str) -> str:
     if OWN_TABLE.fullmatch(name) is None:
         raise ValueError("this is not the name of a table of ours")
     return name
+
+
+def id_texts(ids: Iterable[str]) -> list[str]:
+    """Return ids as a table of ours takes them: each once, in their order.
+
+    Raises:
+        ValueError: one holds a NUL or half of a surrogate pair, which is no text anywhere.
+
+    """
+    texts = list(dict.fromkeys(ids))
+    joined = "".join(texts)
+    try:
+        joined.encode()
+    except UnicodeEncodeError:
+        joined = "\0"
+    if "\0" in joined:
+        raise ValueError("an id is not a text that a warehouse can hold")
+    return texts
 
 
 class Kind(StrEnum):
@@ -211,6 +229,14 @@ class Warehouse(Protocol):
         """Make a table of ours from a SELECT, laid out in the order given, and return its row count.
 
         It appears whole or not at all. A table of that name is replaced.
+        """
+
+    def put_ids(self, name: str, ids: Sequence[str]) -> int:
+        """Make a table of ours with the one text column `_id` from these ids (see `id_texts`), each once.
+
+        For what only we know, such as ids whose last write failed: none to some 100,000. Like `create` it appears
+        whole or not at all and replaces one of that name; the column compares bytewise, as a snapshot's `_id` does.
+        Returns the row count. Raises `ValueError` for an id that is no text.
         """
 
     def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:

@@ -24,6 +24,7 @@ from projects.warehouses.port import (
     Relation,
     RelationMissing,
     WarehouseError,
+    id_texts,
 )
 from projects.warehouses.postgresql_dialect import SCHEMA, PostgreSQLDialect, quote
 from projects.warehouses.postgresql_errors import GRANTS, connection_error, statement_error
@@ -92,17 +93,21 @@ class PostgreSQLWarehouse:
 
     def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
         """Make a table of ours, ordered and indexed, in one transaction; see `port.Warehouse.create`."""
-        table, new = self.dialect.snapshot(name), f"{quote(SCHEMA)}.{quote(f'{name}_new')}"
         layout = f" ORDER BY {order_by}" if order_by else ""
-        with self._transaction():
-            self._execute(f"DROP TABLE IF EXISTS {new}")
+        with self._replacing(name) as new:
             rows = self._execute(f"CREATE TABLE {new} AS SELECT * FROM ({select}) q{layout}")
             if order_by:
                 self._execute(f"CREATE INDEX ON {new} ({order_by})")
-            self._execute(f"DROP TABLE IF EXISTS {table}")
-            self._execute(f"ALTER TABLE {new} RENAME TO {quote(name)}")
-        self._execute(f"ANALYZE {table}")
         return rows
+
+    def put_ids(self, name: str, ids: Sequence[str]) -> int:
+        """Make a table of ids, which go through COPY; see `port.Warehouse.put_ids`."""
+        column = pa.table({"_id": pa.array(id_texts(ids), pa.string())})
+        with self._replacing(name) as new:
+            self._execute(f'CREATE TABLE {new} ("_id" text COLLATE "C" NOT NULL)')
+            with self._cursor() as cursor:
+                cursor.adbc_ingest(f"{name}_new", column, mode="append", db_schema_name=SCHEMA)
+        return len(column)
 
     def stream(
         self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
@@ -181,6 +186,17 @@ class PostgreSQLWarehouse:
         except WarehouseError as error:
             return error
         return QueryFailed("The warehouse broke off a query while it was being read.")
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[str]:
+        """Give the quoted name of a new table to make, which then takes the place of the one called `name`."""
+        table, new = self.dialect.snapshot(name), f"{quote(SCHEMA)}.{quote(f'{name}_new')}"
+        with self._transaction():
+            self._execute(f"DROP TABLE IF EXISTS {new}")
+            yield new
+            self._execute(f"DROP TABLE IF EXISTS {table}")
+            self._execute(f"ALTER TABLE {new} RENAME TO {quote(name)}")
+        self._execute(f"ANALYZE {table}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
