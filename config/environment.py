@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config import email_urls
+
 KEY_BYTES = 32
 
 
@@ -98,6 +100,14 @@ class Environment:
             f"{name} must look like postgresql://user:password@host:5432/name or sqlite:////path/file."
         )
         return _sqlite(":memory:")
+
+    def email(self, name: str) -> email_urls.EmailService:
+        """Return how e-mail is sent; without a value, not at all."""
+        try:
+            return email_urls.read(self._raw(name))
+        except email_urls.EmailUrlInvalid as problem:
+            self._problems.append(f"{name} {problem}")
+            return email_urls.EmailService()
 
     def verify(self) -> None:
         """Raise `ImproperlyConfigured` that lists every problem, if there is one."""

@@ -36,6 +36,7 @@ _SECURE = PUBLIC_URL.startswith("https://")
 
 DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'activation.sqlite3'}")}
 BROKER_URL = env.text("BROKER_URL", hint="Set it to a Redis for Celery, e.g. redis://:password@host:6379/0.")
+_EMAIL = env.email("EMAIL_URL")
 CACHE_URL = env.text("CACHE_URL", hint="Set it to a Redis for the cache, e.g. redis://:password@host:6379/1.")
 try:
     env.verify()
@@ -154,7 +155,13 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = _EMAIL.backend
+EMAIL_HOST, EMAIL_PORT = _EMAIL.host, _EMAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _EMAIL.user, _EMAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _EMAIL.starttls, _EMAIL.tls
+EMAIL_FILE_PATH = _EMAIL.folder
+EMAIL_TIMEOUT = 10
+SENDS_EMAIL = _EMAIL.sends
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", default="activation-api@localhost")
 
 LANGUAGE_CODE = "en-gb"

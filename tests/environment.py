@@ -33,6 +33,7 @@ os.environ.update(
     CACHE_URL=f"redis://:{BROKER_PASSWORD}@127.0.0.1:{BROKER_PORT}/1",
     ALLOW_PRIVATE_ADDRESSES="1",
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
+    EMAIL_URL="memory:",
     LOG_LEVEL="WARNING",
 )
 for name in ("SNAPSHOT_DIR", "DUCKDB_DIR", "PUBLIC_URL"):
