@@ -60,13 +60,14 @@ def secrets_of_up() -> dict[str, Any]:
 
 
 def environment_of_up() -> dict[str, str]:
-    """Return the environment that `up`'s own secrets make."""
+    """Return the environment that `up`'s own secrets make, and where its e-mail goes."""
     values = secrets_of_up()
     broker = f"redis://:{values['broker']['password']}@127.0.0.1:{values['broker']['port']}"
     return {
         **{name: values[name] for name in REQUIRED if name in values},
         "BROKER_URL": f"{broker}/0",
         "CACHE_URL": f"{broker}/1",
+        "EMAIL_URL": "console:",  # into the control worker's log
     }
 
 

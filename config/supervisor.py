@@ -38,8 +38,6 @@ def prepare_environment(arguments: Sequence[str]) -> None:
     if command == "up":
         os.environ.setdefault("ALLOW_PRIVATE_ADDRESSES", "1")
         os.environ.setdefault("PUBLIC_URL", f"http://localhost:{os.environ.get('PORT', '8000')}")
-        if not os.environ.get("EMAIL_URL_FILE"):
-            os.environ.setdefault("EMAIL_URL", "console:")  # into the control worker's log
     elif configured or not local_state.read(local_state.SECRETS_FILE):
         return
     else:
