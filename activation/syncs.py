@@ -1,4 +1,4 @@
-"""Sync runs as people and other code ask for them: start one, see how far it is, how it ended.
+"""Sync runs as people and other code ask for them: start one, stop it, see how far it is, how it ended.
 
 The row is the queue: `start` inserts a QUEUED run and the edge that called it sends a wake-up; a lost or doubled
 wake-up is harmless, because a run is claimed by a conditional UPDATE.
@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import run_states
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
+from projects import runs as profiles_runs
 from projects.models import ProfilesRun
+
+# Why a run is full when somebody asked for that.
+REQUESTED = "requested"
 
 
 class AlreadyRunning(Exception):
@@ -34,44 +38,99 @@ class SourceRetired(Exception):
         self.source = source
 
 
+class _FollowUpTaken(Exception):
+    """The follow-up was changed or started meanwhile; what was begun here is undone."""
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """What was asked for while a run was active: one sync after it, full if anyone asked for that."""
+
+    trigger: SyncRun.Trigger
+    full: bool
+    by: str
+
+    @classmethod
+    def of(cls, source: Source) -> "FollowUp | None":
+        """Return what the source's row says."""
+        kept = source.follow_up
+        return cls(SyncRun.Trigger(kept["trigger"]), bool(kept["full"]), str(kept["by"])) if kept else None
+
+    def joined(self, later: "FollowUp") -> "FollowUp":
+        """Merge a later request: who asked first is named, unless the later one asks for more."""
+        return later if later.full and not self.full else self
+
+    def as_kept(self) -> dict[str, object]:
+        """Return it as the source's row keeps it."""
+        return {"trigger": self.trigger.value, "full": self.full, "by": self.by}
+
+
 def start(
     source: Source,
     *,
     trigger: SyncRun.Trigger,
     by: Actor,
     now: datetime,
+    full: bool = False,
     profiles_run: ProfilesRun | None = None,
 ) -> SyncRun:
-    """Queue a full run of a source.
+    """Queue a run of a source; unless it is to be full, its snapshot decides what it is.
 
+    It covers the project's newest finished Profiles run, and a follow-up that was asked for and is not started yet.
     Raises `PermissionRefused`, `SourceRetired`, and `AlreadyRunning` when the source has an active run.
     """
     by.require(Permission.RUN_SYNCS)
-    if source.status != Source.Status.ACTIVE or not source.activation.enabled:
-        raise SourceRetired(source)
+    _require_served(source)
+    with transaction.atomic():
+        waiting = Source.objects.get(pk=source.pk)
+        pending = FollowUp.of(waiting)
+        asked = FollowUp(trigger, full or (pending is not None and pending.full), by.name)
+        run = _queue(source, asked, profiles_run=profiles_run, now=now)
+        if pending is not None:
+            _replace(waiting, None)
+        _record("sync.started", source, by=by, now=now, run=run.public_id, trigger=trigger.value, full=asked.full)
+    return run
+
+
+def request(
+    source: Source,
+    *,
+    trigger: SyncRun.Trigger,
+    by: Actor,
+    now: datetime,
+    full: bool = False,
+    profiles_run: ProfilesRun | None = None,
+) -> SyncRun | None:
+    """Queue a run, or ask for one after the active one: however many ask meanwhile, one follows (then None).
+
+    Raises `PermissionRefused`, `SourceRetired`.
+    """
+    while True:
+        try:
+            return start(source, trigger=trigger, by=by, now=now, full=full, profiles_run=profiles_run)
+        except AlreadyRunning:
+            if _ask_for_follow_up(source, FollowUp(trigger, full, by.name), by=by, now=now):
+                return None
+
+
+def start_follow_up(source: Source, *, now: datetime) -> SyncRun | None:
+    """Queue the run that was asked for while another was active; None when that is not to be done or done already.
+
+    `source` says what was read: whoever changes the follow-up first has it.
+    """
+    asked = FollowUp.of(source)
+    if asked is None:
+        return None
+    by = Actor.system(source.activation.project.organisation)
     try:
+        # The run first and the source second, as everywhere: in the other order two transactions could wait for
+        # each other.
         with transaction.atomic():
-            run = SyncRun.objects.create(
-                source=source,
-                trigger=trigger,
-                requested_by=by.name,
-                profiles_run=profiles_run,
-                queued_at=now,
-                not_before=now,
-            )
-            if profiles_run:
-                Source.objects.filter(pk=source.pk).update(seen_profiles_run=profiles_run)
-    except IntegrityError:
-        raise AlreadyRunning(source) from None
-    audit.record(
-        "sync.started",
-        by=by,
-        target_type="source",
-        target_id=source.public_id,
-        target=str(source),
-        details={"run": run.public_id, "trigger": trigger.value},
-        now=now,
-    )
+            run = _queue(source, asked, profiles_run=None, now=now)
+            _take_follow_up(source)
+            _record("sync.started", source, by=by, now=now, run=run.public_id, trigger=run.trigger, full=asked.full)
+    except (AlreadyRunning, _FollowUpTaken):
+        return None
     return run
 
 
@@ -81,16 +140,101 @@ def start_all(
     trigger: SyncRun.Trigger,
     by: Actor,
     now: datetime,
+    full: bool = False,
     profiles_run: ProfilesRun | None = None,
 ) -> list[SyncRun]:
     """Queue a run of each source that has none active; return those queued."""
     runs = []
     for source in sources:
         try:
-            runs.append(start(source, trigger=trigger, by=by, now=now, profiles_run=profiles_run))
+            runs.append(start(source, trigger=trigger, by=by, now=now, full=full, profiles_run=profiles_run))
         except AlreadyRunning:
             continue
     return runs
+
+
+def stop(run: SyncRun, *, by: Actor, now: datetime) -> bool:
+    """*Stop Now*: end an active run wherever it is, and drop what was to follow it; tell whether it was active.
+
+    Workers that are on it lose their claim. What they have in flight is kept out by the fences, which `recovery`
+    closes: `fences_open` stays set until then. Raises `PermissionRefused`.
+    """
+    by.require(Permission.RUN_SYNCS)
+    while True:
+        present = SyncRun.objects.select_related("source").get(pk=run.pk)
+        if present.state not in ACTIVE_STATES:
+            return False
+        with transaction.atomic():
+            if run_states.move(present, RunState.CANCELLED, now=now, stopped_by=by.name, error_code="", error=""):
+                Source.objects.filter(pk=present.source_id).update(follow_up={})
+                _record("sync.stopped", present.source, by=by, now=now, run=run.public_id)
+                return True
+
+
+def _queue(source: Source, asked: FollowUp, *, profiles_run: ProfilesRun | None, now: datetime) -> SyncRun:
+    """Insert the row that is the queue. Raises `AlreadyRunning`."""
+    covered = profiles_run or profiles_runs.latest_finished(source.activation.project)
+    try:
+        with transaction.atomic():
+            run = SyncRun.objects.create(
+                source=source,
+                kind=SyncRun.Kind.FULL if asked.full else SyncRun.Kind.INCREMENTAL,
+                full_reason=REQUESTED if asked.full else "",
+                trigger=asked.trigger,
+                requested_by=asked.by,
+                profiles_run=covered,
+                queued_at=now,
+                not_before=now,
+            )
+    except IntegrityError:
+        raise AlreadyRunning(source) from None
+    if covered is not None:
+        Source.objects.filter(pk=source.pk).update(seen_profiles_run=covered)
+    return run
+
+
+def _ask_for_follow_up(source: Source, asked: FollowUp, *, by: Actor, now: datetime) -> bool:
+    """Merge a request into the source's follow-up while a run is active; tell whether that could be done."""
+    present = Source.objects.get(pk=source.pk)
+    pending = FollowUp.of(present)
+    merged = pending.joined(asked) if pending else asked
+    active = SyncRun.objects.filter(source=OuterRef("pk"), state__in=ACTIVE_STATES)
+    with transaction.atomic():
+        if not _replace(present, merged, Exists(active)):
+            return False
+        if merged != pending:
+            details = {"trigger": asked.trigger.value, "full": merged.full}
+            _record("sync.follow_up_requested", source, by=by, now=now, **details)
+    return True
+
+
+def _take_follow_up(source: Source) -> None:
+    """Remove the follow-up that was read. Raises `_FollowUpTaken`."""
+    if not _replace(source, None):
+        raise _FollowUpTaken
+
+
+def _replace(source: Source, follow_up: FollowUp | None, *conditions: Exists) -> bool:
+    """Change the source's follow-up if it still is what was read; tell whether it was."""
+    kept = follow_up.as_kept() if follow_up else {}
+    return bool(Source.objects.filter(*conditions, pk=source.pk, follow_up=source.follow_up).update(follow_up=kept))
+
+
+def _require_served(source: Source) -> None:
+    if source.status != Source.Status.ACTIVE or not source.activation.enabled:
+        raise SourceRetired(source)
+
+
+def _record(action: str, source: Source, *, by: Actor, now: datetime, **details: object) -> None:
+    audit.record(
+        action,
+        by=by,
+        target_type="source",
+        target_id=source.public_id,
+        target=str(source),
+        details=details,
+        now=now,
+    )
 
 
 def claim(run_id: int, *, now: datetime) -> SyncRun | None:

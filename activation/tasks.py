@@ -23,6 +23,7 @@ def tick(**_: object) -> None:
     for look in (
         recovery.put_back_stalled,
         enabling.follow_specifications,
+        watching.start_follow_ups,
         watching.start_syncs_of_new_runs,
         suppressions.retry_pending,
     ):

@@ -1,4 +1,4 @@
-"""Activation learns by looking: new Profiles runs start syncs, a changed specification changes the sources."""
+"""Activation learns by looking: new Profiles runs start syncs, and so does what was asked for while one was active."""
 
 from datetime import datetime
 
@@ -20,7 +20,7 @@ def start_syncs_of_new_runs(*, now: datetime) -> list[SyncRun]:
         newest = runs.latest_finished(activation.project)
         if newest is None:
             continue
-        behind = _idle_sources(activation).exclude(seen_profiles_run=newest)
+        behind = _idle_sources().filter(activation=activation).exclude(seen_profiles_run=newest)
         started += syncs.start_all(
             list(behind.select_related("activation")),
             trigger=SyncRun.Trigger.PROFILES_RUN,
@@ -31,6 +31,13 @@ def start_syncs_of_new_runs(*, now: datetime) -> list[SyncRun]:
     return started
 
 
-def _idle_sources(activation: Activation) -> QuerySet[Source]:
+def start_follow_ups(*, now: datetime) -> list[SyncRun]:
+    """Queue what was asked for while a run was active, once that one has ended: one run a source."""
+    asked_for = _idle_sources().exclude(follow_up={}).filter(activation__enabled=True)
+    sources = asked_for.select_related("activation__project__organisation")
+    return [run for source in sources if (run := syncs.start_follow_up(source, now=now)) is not None]
+
+
+def _idle_sources() -> QuerySet[Source]:
     active = SyncRun.objects.filter(source=OuterRef("pk"), state__in=ACTIVE_STATES)
-    return Source.objects.filter(~Exists(active), activation=activation, status=Source.Status.ACTIVE)
+    return Source.objects.filter(~Exists(active), status=Source.Status.ACTIVE)

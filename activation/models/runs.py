@@ -54,6 +54,7 @@ class SyncRun(models.Model):
     full_reason = models.CharField(max_length=40, blank=True)
     trigger = models.CharField(max_length=12, choices=Trigger)
     requested_by = models.CharField(max_length=254, blank=True)
+    stopped_by = models.CharField(max_length=254, blank=True)
     profiles_run = models.ForeignKey(ProfilesRun, on_delete=models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
     attempt = models.PositiveIntegerField(default=0)

@@ -18,6 +18,7 @@ class DeletedProfilesPolicy(models.TextChoices):
 class Activation(models.Model):
     """A project's switch *Enable sync to Redis*: one per project, with one destination.
 
+    `schedule` is as `activation.schedules` keeps it, `next_sync_at` when it is due, if it goes by the clock.
     `seen_revision` and `seen_placements_at` tell which specification and places its sources were made from.
     """
 
@@ -26,6 +27,7 @@ class Activation(models.Model):
     destination = models.ForeignKey(RedisDestination, on_delete=models.PROTECT, related_name="activations")
     enabled = models.BooleanField(default=True)
     schedule = models.JSONField(default=dict)
+    next_sync_at = models.DateTimeField(null=True, db_index=True)
     keep_snapshots = models.PositiveSmallIntegerField(default=1)
     deleted_profiles = models.CharField(
         max_length=20, choices=DeletedProfilesPolicy, default=DeletedProfilesPolicy.STAY_DELETED
