@@ -200,8 +200,9 @@ def _name_errors(organisation: Organisation, name: str) -> dict[str, str]:
 
 
 def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:
-    if "password" in settings:
-        return {"password": "A password is a credential and is not kept with the settings."}
+    misplaced = {"password", "clientKey"} & settings.keys()
+    if misplaced:
+        return dict.fromkeys(misplaced, "A secret is a credential and is not kept with the settings.")
     try:
         RedisSettings.from_plain(settings, credentials)
     except SettingsInvalid as error:

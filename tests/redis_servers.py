@@ -92,10 +92,14 @@ def _alternative(name: str) -> x509.GeneralName:
 
 @dataclass
 class DebianRedis:
-    """Debian's redis-server on 127.0.0.1; a context manager. With `certificate` it speaks TLS only."""
+    """Debian's redis-server on 127.0.0.1; a context manager. With `certificate` it speaks TLS only.
+
+    With `clients` as well, it wants a client certificate that this CA signed.
+    """
 
     folder: Path
     certificate: tuple[Path, Path] | None = None
+    clients: Certificates | None = None
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     port: int = field(default_factory=free_port)
     options: tuple[str, ...] = ()
@@ -107,6 +111,9 @@ class DebianRedis:
 
     def client(self) -> redis.Redis:
         tls = {"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False} if self.certificate else {}
+        if self.clients:
+            certificate, key = self.clients.issue("tests")
+            tls |= {"ssl_certfile": certificate, "ssl_keyfile": key}
         return redis.Redis(port=self.port, password=self.password or None, **tls)  # type: ignore[arg-type]  # see tls
 
     def __enter__(self) -> Self:
@@ -130,8 +137,11 @@ class DebianRedis:
         if self.certificate is None:
             return [*common, f"port {self.port}"]
         certificate, key = self.certificate
-        files = [f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {certificate}"]
-        return [*common, "port 0", f"tls-port {self.port}", *files, "tls-auth-clients no"]
+        trusted = self.folder / "clients.pem"
+        trusted.write_text(self.clients.pem if self.clients else certificate.read_text())
+        files = [f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {trusted}"]
+        wanted = f"tls-auth-clients {'yes' if self.clients else 'no'}"
+        return [*common, "port 0", f"tls-port {self.port}", *files, wanted]
 
 
 @dataclass

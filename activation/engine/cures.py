@@ -27,6 +27,8 @@ _CURES = {
     "loading": "Wait until it has loaded its data, and try again.",
     "maxclients": "Raise maxclients, or close connections that are not needed.",
     "tls_failed": "Check that the port is the server's TLS port and that it speaks TLS 1.2 or newer.",
+    "client_certificate_missing": "Paste a client certificate and its key under More settings.",
+    "client_certificate_refused": "Paste one that is not expired and signed by a CA that the server trusts.",
     "redis_unknowncommand": "The provider turned off a command that is needed. Use a Redis without that limit.",
     "braces_in_id": "Use ids without { and }, or a Redis that is not a cluster.",
 }
@@ -44,7 +46,7 @@ def cure_for(error: DestinationError, *, key_prefix: str, cluster: bool) -> str:
     if error.code in {"noperm", "scripts_refused"}:
         rights = f"{RIGHTS} {CLUSTER_RIGHTS}" if cluster else RIGHTS
         return f"Grant it with: ACL SETUSER <user> ~{key_prefix}* {rights}"
-    if isinstance(error, CertificateRefused) and error.code != "tls_failed":
+    if error.code == CertificateRefused.code:
         text = str(error)
         return next((cure for words, cure in _OF_CERTIFICATES if words in text), _OF_CERTIFICATES[-1][1])
     return _CURES.get(error.code, "")

@@ -5,6 +5,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
+from activation.engine import tls
 from activation.engine.redis_settings import RedisSettings
 from projects.warehouses.addresses import AddressError, AddressPolicy
 
@@ -100,12 +101,12 @@ def _tcp(address: str, port: int, within: float) -> socket.socket:
 
 
 def tls_context(settings: RedisSettings) -> ssl.SSLContext | None:
-    """Return how the server's certificate is judged: by the given CA only, or by the system's."""
+    """Return the TLS that the settings ask for, or None without TLS."""
     if not settings.secure:
         return None
-    context = ssl.create_default_context(cadata=settings.ca_certificate or None)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # home-made CAs often lack the newer extensions
-    if settings.skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return tls.context(
+        ca_certificate=settings.ca_certificate,
+        client_certificate=settings.client_certificate,
+        client_key=settings.client_key,
+        skip_verify=settings.skip_verify,
+    )

@@ -61,6 +61,12 @@ class CertificateRefused(DestinationError):
     code = "certificate_refused"
 
 
+class ClientCertificateRefused(CertificateRefused):
+    """The server wants a client certificate of us, or refuses the one that we showed."""
+
+    code = "client_certificate_refused"
+
+
 class DestinationMisconfigured(DestinationError):
     """The settings do not fit the server: no cluster, a cluster, no such database."""
 

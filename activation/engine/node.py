@@ -10,7 +10,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from typing import Any
 from redis import exceptions
 from redis.connection import Connection
 
+from activation.engine import tls
+from activation.engine.circuit import Circuit
 from activation.engine.endpoint import Endpoint
 from activation.engine.errors import (
-    CertificateRefused,
     DestinationAddressRefused,
     DestinationError,
     DestinationMisconfigured,
@@ -73,7 +73,7 @@ class _Connection(Connection):
             sock = self._endpoint.dial(self.socket_connect_timeout or 0)
             sock.settimeout(self.socket_timeout)
         except ssl.SSLError as error:
-            refused = certificate_refused(error, self._endpoint.text)
+            refused = tls.refused(error, self._endpoint.text)
         else:
             return sock
         raise refused
@@ -86,7 +86,7 @@ class Node:
         self.endpoint = endpoint
         self._settings = settings
         self._limits = limits
-        self._circuit = _Circuit(limits.trip_after, limits.rest)
+        self._circuit = Circuit(limits.trip_after, limits.rest)
         self._start_empty()
 
     def execute(self, *command: str | bytes | int) -> Reply:
@@ -224,6 +224,10 @@ class Channel:
 
 
 def _ours(error: Exception, where: str) -> DestinationError:
+    # In TLS 1.3 a server looks at the client's certificate after we think the handshake is over.
+    alert = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
+    if alert is not None and tls.is_about_our_certificate(alert):
+        return tls.refused(alert, where)
     match error:
         case NameUnknown():
             ours: DestinationError = DestinationUnreachable(str(error), code="name_unknown")
@@ -243,41 +247,7 @@ def _ours(error: Exception, where: str) -> DestinationError:
     return ours
 
 
-def certificate_refused(error: ssl.SSLError, where: str) -> DestinationError:
-    """Say what TLS did not like; OpenSSL's own text names no data."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return CertificateRefused(f"The certificate of {where} is not trusted: {error.verify_message}.")
-    return CertificateRefused(
-        f"{where} does not speak TLS as we do ({error.reason or 'no reason given'}).", code="tls_failed"
-    )
-
-
-class _Circuit:
-    """Answers at once while a server is down, and lets one call in every `rest` seconds find out."""
-
-    def __init__(self, trip_after: int, rest: float) -> None:
-        self._trip_after, self._rest = trip_after, rest
-        self._failures = 0
-        self._next_try = 0.0
-        self._lock = threading.Lock()
-
-    def enter(self, where: str) -> None:
-        """Raise `DestinationUnreachable` while the circuit is open, but for the one call that tries."""
-        if not self._trip_after or self._failures < self._trip_after:
-            return
-        with self._lock:
-            now = time.monotonic()
-            if now >= self._next_try:
-                self._next_try = now + self._rest
-                return
-        raise DestinationUnreachable(f"{where} was not reachable a moment ago.", code="circuit_open")
-
-    def failed(self) -> None:
-        with self._lock:
-            self._failures += 1
-            self._next_try = time.monotonic() + self._rest
-
-    def succeeded(self) -> None:
-        if self._failures:
-            with self._lock:
-                self._failures = 0
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

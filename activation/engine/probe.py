@@ -4,6 +4,7 @@ It does what a sync will do, in the same way: the same guard, the same scripts, 
 prefix. What it writes it removes.
 """
 
+import contextlib
 import secrets
 import ssl
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from activation.engine import tls
 from activation.engine.connection import Deployment, connect
 from activation.engine.cures import cure_for
 from activation.engine.endpoint import Endpoint, tls_context
@@ -23,7 +25,7 @@ from activation.engine.errors import (
     DestinationUnreachable,
 )
 from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
-from activation.engine.node import Channel, Limits, Reply, certificate_refused
+from activation.engine.node import Channel, Limits, Reply
 from activation.engine.redis_settings import RedisSettings
 from projects.warehouses.addresses import AddressError, AddressPolicy, NameUnknown
 
@@ -171,15 +173,25 @@ class _Trial:
                 raise _Problem(f"{endpoint.text} wants TLS.", "Turn Secure on.")
             raise _Skipped("Secure is off.")
         try:
-            endpoint.dial(STEP_WITHIN).close()
-        except ssl.SSLCertVerificationError as error:
-            raise certificate_refused(error, endpoint.text) from None
-        except OSError:
+            self._shake_hands(endpoint)
+        except OSError as error:
+            if isinstance(error, ssl.SSLCertVerificationError) or (
+                isinstance(error, ssl.SSLError) and tls.is_about_our_certificate(error)
+            ):
+                raise tls.refused(error, endpoint.text) from None
             if endpoint.speaks_plain(STEP_WITHIN):
                 message = f"{endpoint.text} does not speak TLS on this port."
                 raise _Problem(message, "Turn Secure off, or enter the port on which it speaks TLS.") from None
             raise CertificateRefused(f"{endpoint.text} and we do not agree on TLS.", code="tls_failed") from None
-        return "The certificate is not checked." if self.settings.skip_verify else "The certificate is trusted."
+        theirs = "is not checked" if self.settings.skip_verify else "is trusted"
+        return f"The server's certificate {theirs}{', and ours was accepted' * bool(self.settings.client_key)}."
+
+    @staticmethod
+    def _shake_hands(endpoint: Endpoint) -> None:
+        """Agree on TLS and wait for one reply: a TLS 1.3 server judges our certificate after the handshake."""
+        with endpoint.dial(STEP_WITHIN) as sock, contextlib.suppress(TimeoutError):
+            sock.sendall(b"*1\r\n$4\r\nPING\r\n")
+            sock.recv(1)
 
     def log_in(self) -> str:
         limits = Limits(STEP_WITHIN, STEP_WITHIN)

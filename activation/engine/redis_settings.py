@@ -1,9 +1,9 @@
 """The settings of a Redis destination, read from what a form or a record holds (`contract.md` §3)."""
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from activation.engine import tls
 from projects.warehouses.addresses import HostInvalid, split_host_port
 
 LONGEST_ADDRESS = 2_000
@@ -30,6 +30,8 @@ class RedisSettings:
     secure: bool = False
     skip_verify: bool = False
     ca_certificate: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
     use_json_module: bool = False
 
     @classmethod
@@ -48,10 +50,12 @@ class RedisSettings:
         username = _text(credentials.get("username") or settings.get("username"), "username", errors)
         password = _text(credentials.get("password"), "password", errors)
         certificate = _text(credentials.get("caCertificate") or settings.get("caCertificate"), "caCertificate", errors)
+        pair = [_text(credentials.get(key), key, errors).strip() for key in ("clientCertificate", "clientKey")]
         if username and not password:
             errors.setdefault("password", "An ACL user needs a password.")
-        if secure and certificate.strip():
+        if secure:
             _check_pem(certificate, errors)
+            _check_pair(*pair, errors=errors)
         if errors:
             raise SettingsInvalid(errors)
         return cls(
@@ -63,6 +67,8 @@ class RedisSettings:
             secure=secure,
             skip_verify=secure and skip,
             ca_certificate=certificate if secure else "",
+            client_certificate=pair[0] if secure else "",
+            client_key=pair[1] if secure else "",
             use_json_module=json_module,
         )
 
@@ -117,10 +123,22 @@ def _text(value: object, key: str, errors: dict[str, str]) -> str:
 
 
 def _check_pem(text: str, errors: dict[str, str]) -> None:
-    try:
-        ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError):
+    if text.strip() and not tls.is_pem_certificate(text):
         errors["caCertificate"] = (
             "The CA certificate is not readable. Paste PEM text, from -----BEGIN CERTIFICATE----- "
             "to -----END CERTIFICATE-----."
         )
+
+
+def _check_pair(certificate: str, key: str, *, errors: dict[str, str]) -> None:
+    if not certificate and not key:
+        return
+    if not certificate:
+        errors.setdefault("clientCertificate", "Paste the client certificate that belongs to the key.")
+    elif not key:
+        errors.setdefault("clientKey", "Paste the key that belongs to the client certificate.")
+    else:
+        try:
+            tls.check_pair(certificate, key)
+        except tls.PairRefused as refused:
+            errors.setdefault(refused.field, str(refused))

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from activation import probes
 from activation.models import Activation, DestinationProbe, RedisDestination, RunState, Source, SyncPartition, SyncRun
+from activation.server_form import ServerForm
 from config.embedded import EmbeddedServer
 from projects.models import CheckState, Project, WarehouseCheck
 from tests.cast import Member
@@ -182,6 +183,18 @@ def test_what_needs_no_connection_to_be_wrong_is_said_at_its_field(project, admi
     assert "There is a problem" in text(response)
     assert typed["password"] not in text(response)
     assert not DestinationProbe.objects.exists()
+
+
+def test_a_client_key_is_not_put_back_into_the_page_and_goes_to_no_other_server(project, admin, typed, connect):
+    key = "-----BEGIN " + "PRIVATE KEY-----typed"
+    wrong = {**typed, "secure": "on", "clientCertificate": "nonsense", "clientKey": key}
+    response = admin.client.post(address("enable", project), wrong)
+    assert "The client certificate is not readable." in text(response)
+    assert key not in text(response)
+
+    form = ServerForm({"address": "elsewhere.example:6379"}, kept={"clientKey": key}, kept_for=typed["address"])
+    assert form.errors == {"clientKey": ["Enter the client key again, because you changed the address."]}
+    assert key not in form.as_p()
 
 
 def test_too_many_tests_are_refused_in_words(project, admin, typed):

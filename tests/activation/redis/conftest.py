@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ class Place:
 
 def one_server(client: redis.Redis, address: str, **settings: object) -> Place:
     credentials = {"password": settings.pop("password", ""), "caCertificate": settings.pop("ca", "")}
+    credentials |= {key: settings.pop(key) for key in ("clientCertificate", "clientKey") if key in settings}
     plain = RedisSettings.from_plain({"address": address, **settings}, credentials)
     return Place(plain, lambda _: client, [client])
 
@@ -121,6 +123,29 @@ def tls_place(tls_server: DebianRedis, certificates: Certificates) -> Iterator[P
         yield place
 
 
+@pytest.fixture(scope="session")
+def mutual_tls_server(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRedis]:
+    certificate = certificates.issue("localhost", "127.0.0.1")
+    with DebianRedis(tmp_path_factory.mktemp("mutual"), certificate, certificates) as server:
+        yield server
+
+
+@pytest.fixture
+def mutual_tls_place(mutual_tls_server: DebianRedis, certificates: Certificates) -> Iterator[Place]:
+    with mutual_tls_server.client() as client:
+        place = with_client_certificate(client, mutual_tls_server, certificates, *certificates.issue("profiles"))
+        place.flush()
+        yield place
+
+
+def with_client_certificate(
+    client: redis.Redis, server: DebianRedis, certificates: Certificates, *files: Path, **settings: object
+) -> Place:
+    shown = dict(zip(("clientCertificate", "clientKey"), (file.read_text() for file in files), strict=False))
+    trust = {"password": server.password, "ca": certificates.pem}
+    return one_server(client, server.address, secure=True, **trust, **shown, **settings)
+
+
 @pytest.fixture
 def cluster_place(cluster: ValkeyCluster) -> Iterator[Place]:
     clients = [cluster.client(index) for index in range(3)]
@@ -131,7 +156,7 @@ def cluster_place(cluster: ValkeyCluster) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture(params=["valkey_place", "redis_place", "acl_place", "tls_place", "cluster_place"])
+@pytest.fixture(params=["valkey_place", "redis_place", "acl_place", "tls_place", "mutual_tls_place", "cluster_place"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Every kind of destination in turn."""
     found: Place = request.getfixturevalue(request.param)

@@ -1,0 +1,133 @@
+"""What people fill in to say how a Redis is reached, named and labelled as in the hosted product where it has them.
+
+Secrets are never put back into a page: what was typed earlier stands in for a field left empty, on the same server.
+"""
+
+from typing import Any
+
+from django import forms
+
+from activation.engine.redis_settings import RedisSettings, SettingsInvalid
+
+_LONGEST_PEM = 20_000
+
+
+class _Pem(forms.CharField):
+    """PEM text. With `secret` it is not put back into a page, not even beside its own error."""
+
+    def __init__(self, *, secret: bool = True, **options: Any) -> None:
+        widget = _Hidden if secret else forms.Textarea
+        look = {"rows": 4, "class": "mono", "spellcheck": "false", "autocomplete": "off"}
+        super().__init__(required=False, max_length=_LONGEST_PEM, widget=widget(attrs=look), **options)
+
+
+class _Hidden(forms.Textarea):
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class ServerForm(forms.Form):
+    """How a Redis is reached. `plain()` returns settings and credentials by their names in the hosted product."""
+
+    address = forms.CharField(
+        max_length=2000,
+        help_text="e.g. localhost:6379. In cluster mode, several separated by commas.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    password = forms.CharField(
+        required=False,
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    clusterMode = forms.BooleanField(required=False, label="Cluster Mode")  # noqa: N815 - the hosted name
+    secure = forms.BooleanField(required=False, label="Secure", help_text="Encrypt the connection with TLS.")
+    username = forms.CharField(
+        required=False, max_length=200, label="Username", help_text="A Redis ACL user. Empty for the default user."
+    )
+    database = forms.IntegerField(required=False, min_value=0, max_value=99_999, initial=0, help_text="0 in a cluster.")
+    skipVerify = forms.BooleanField(  # noqa: N815 - the hosted name
+        required=False, label="Skip verify", help_text="Accept a self-signed certificate. Only with Secure."
+    )
+    caCertificate = _Pem(  # noqa: N815 - the hosted name
+        secret=False,
+        label="CA certificate",
+        help_text="PEM text, where your provider's certificates are signed by its own authority. Only with Secure.",
+    )
+    clientCertificate = _Pem(  # noqa: N815 - named like the hosted product's settings
+        label="Client certificate",
+        help_text="PEM text, where the server wants a certificate of its clients (mutual TLS). Only with Secure.",
+    )
+    clientKey = _Pem(  # noqa: N815 - named like the hosted product's settings
+        label="Client key", help_text="PEM text without a passphrase: the key of the client certificate."
+    )
+
+    more: tuple[str, ...] = ("username", "database", "skipVerify", "caCertificate", "clientCertificate", "clientKey")
+    _flags = ("clusterMode", "secure", "skipVerify")
+    _credentials = ("password", "caCertificate", "clientCertificate", "clientKey")
+    _bound_to_server = (("password", "password"), ("clientKey", "client key"))
+    _shown_with = (
+        ("database", "clusterMode=off"),
+        ("skipVerify", "secure=on"),
+        ("caCertificate", "secure=on"),
+        ("clientCertificate", "secure=on"),
+        ("clientKey", "secure=on"),
+    )
+
+    def __init__(self, *args: Any, kept: dict[str, str] | None = None, kept_for: str = "", **options: Any) -> None:
+        """`kept` holds the secrets of an earlier try, used where a field is left empty and the address is the same."""
+        super().__init__(*args, **options)
+        self.kept, self.kept_for = kept or {}, kept_for
+        for name in self._credentials:
+            self.fields[name].stored = bool(self.kept.get(name))  # type: ignore[attr-defined]  # read by form_field
+        for name, choice in self._shown_with:
+            self.fields[name].shown_with = choice  # type: ignore[attr-defined]  # read by form_field
+
+    def clean(self) -> dict[str, Any]:
+        """Find everything that needs no connection to be seen as wrong."""
+        cleaned = super().clean() or self.cleaned_data
+        for name, words in self._bound_to_server:
+            if self.kept.get(name) and not cleaned.get(name) and not self._same_server():
+                self.add_error(name, f"Enter the {words} again, because you changed the address.")
+        try:
+            RedisSettings.from_plain(*self.plain())
+        except SettingsInvalid as invalid:
+            for key, message in invalid.errors.items():
+                if key in self.fields and key not in self.errors:
+                    self.add_error(key, message)
+        return cleaned
+
+    def plain(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return (settings, credentials), a kept secret where its field was left empty."""
+        given = self.cleaned_data
+        settings: dict[str, Any] = {name: bool(given.get(name)) for name in self._flags}
+        settings["address"] = given.get("address", "")
+        settings["database"] = 0 if settings["clusterMode"] else given.get("database") or 0
+        if given.get("username"):
+            settings["username"] = given["username"]
+        # A secret goes only to the server it was typed for.
+        kept = self.kept if self._same_server() else {}
+        secrets = {name: given.get(name) or kept.get(name, "") for name in self._credentials}
+        return settings, {name: value for name, value in secrets.items() if value}
+
+    def _same_server(self) -> bool:
+        return bool(self.cleaned_data.get("address") == self.kept_for)
+
+    @property
+    def shown(self) -> list[forms.BoundField]:
+        """The fields always shown, in the order of the hosted dialog."""
+        return [self[name] for name in ("address", "password", "clusterMode", "secure")]
+
+    @property
+    def folded(self) -> list[forms.BoundField]:
+        """The fields under *More settings*."""
+        return [self[name] for name in self.more]
+
+    @property
+    def more_is_open(self) -> bool:
+        """Tell whether *More settings* must be open: something in it is filled in or wrong."""
+        if self.errors.keys() & set(self.more):
+            return True
+        # A name was suggested, not asked for: it opens nothing.
+        given = any(self[name].value() for name in self.more if name != "name")
+        return given or any(self.kept.get(name) for name in self.more)
