@@ -12,7 +12,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from accounts.vault import SecretUnreadable
-from activation.engine.bookkeeping import FenceMissing
+from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.synchronise import TooManyRowFaults
 from projects.warehouses import port
@@ -38,6 +38,7 @@ class Fault:
 
 _KNOWN: dict[type[Exception], tuple[str, bool]] = {
     FenceMissing: ("destination_lost_data", True),
+    WitnessMissing: ("destination_lost_data", True),
     ViewUnusable: ("view_unusable", False),
     TooManyRowFaults: ("too_many_row_faults", False),
     SecretUnreadable: ("secret_unreadable", False),

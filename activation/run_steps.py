@@ -20,7 +20,7 @@ from accounts.vault import SecretUnreadable
 from activation import partitions, run_states, suppressions, syncs
 from activation.claims import Heartbeat
 from activation.engine import snapshots
-from activation.engine.bookkeeping import FenceMissing, FenceMoved
+from activation.engine.bookkeeping import FenceMissing, FenceMoved, WitnessMissing
 from activation.engine.encoding import Encoder
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
@@ -91,7 +91,7 @@ def finish(run_id: int, *, now: datetime) -> bool:
         except Exception as error:  # noqa: BLE001 - as above
             run.state = RunState.FINISHING
             fault = fault_of(error, run=run.public_id)
-            if fault.transient and not isinstance(error, FenceMissing):
+            if fault.transient and not isinstance(error, FenceMissing | WitnessMissing):
                 postpone_finish(run, fault)
             else:
                 end_early(run, fault)
@@ -167,12 +167,14 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
     the_plan = plan_of(run)
     with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
         values = snapshots.values(warehouse.dialect, the_plan.columns)
-        with Encoder(
-            prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
-        ) as encoder:
+        with (
+            loader.partition(claim_of(partition)) as writer,
+            Encoder(
+                prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
+            ) as encoder,
+        ):
             load = PartitionLoad(
-                claim=claim_of(partition),
-                writer=loader,
+                writer=writer,
                 encoder=encoder,
                 suppressions=kept_out,
                 still_ours=lambda: heartbeat.ours,
@@ -213,9 +215,8 @@ _OPEN = (PartitionState.WAITING, PartitionState.LOADING)
 def _finish(run: SyncRun, loader: Loader) -> bool:
     source = run.source
     loader.close_fences(run.public_id, run.attempt, run.partitions.count())
-    if not loader.run_key_present(run.public_id):
-        raise FenceMissing
-    loader.set_marker(run.public_id)
+    witnesses = {partition.number: claim_of(partition).text for partition in run.partitions.select_related("run")}
+    loader.set_marker(run.public_id, base=None, witnesses=witnesses)
     if not _succeed(run, now=timezone.now()):
         return False
     log.info("sync_succeeded", run=run.public_id, source=source.public_id, written=run.written, deleted=run.deleted)

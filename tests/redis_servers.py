@@ -199,8 +199,11 @@ class ValkeyCluster:
             self._call(index, "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
         self.wait_until_agreed()
 
-    def fail_over(self, index: int) -> None:
-        """Kill a primary and have a fresh replica of it take its slots over, under its place in `servers`."""
+    def fail_over(self, index: int, *, kill: bool = True) -> None:
+        """Have a fresh replica of a primary take its slots over, under its place in `servers`.
+
+        The old primary dies, or goes on as a replica of the new one.
+        """
         old = self.servers[index]
         node_id = str(self._call(index, "CLUSTER", "MYID"), "ascii")
         self.servers[index] = self._stack.enter_context(self._server(3))
@@ -208,7 +211,8 @@ class ValkeyCluster:
         self._until(lambda: bool(self._view(index)) and node_id in self._text(index, "CLUSTER", "NODES"))
         self._call(index, "CLUSTER", "REPLICATE", node_id)
         self._until(lambda: "master_link_status:up" in self._text(index, "INFO", "replication"))
-        old.kill()
+        if kill:
+            old.kill()
         self._call(index, "CLUSTER", "FAILOVER", "TAKEOVER")
         self._until(lambda: any(port == self.servers[index].port for *_, port in self._view((index + 1) % 3)))
 

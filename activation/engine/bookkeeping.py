@@ -1,10 +1,13 @@
 """The keys by which a sync knows whether it still may write, and whether the destination still holds what it wrote.
 
-Kinds: `fence` (a hash: partition → who may write it), `run` (the run under way) and `marker` (the run whose snapshot
-the destination holds). One server has one of each. In a cluster each stands under 256 tags, evenly spaced over the
-slots, so that every primary has its own and the loss of any one of them shows.
+Kinds: `fence` (a hash: partition → who may write it), `run` (the run under way), `witness` (a hash: partition → who
+wrote it to its end) and `marker` (the run whose snapshot the destination holds). One server has one of each. In a
+cluster each stands under 256 tags, evenly spaced over the slots, so that every primary has its own and the loss of any
+one of them shows.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from activation.engine.connection import Deployment
@@ -26,6 +29,14 @@ class FenceMissing(Exception):
 
     def __init__(self) -> None:
         super().__init__("The destination lost data during the sync.")
+
+
+class WitnessMissing(Exception):
+    """The destination lost the last writes of some partitions, which must be loaded again. No marker proves them."""
+
+    def __init__(self, partitions: frozenset[int]) -> None:
+        super().__init__(f"The destination lost the last writes of {len(partitions)} parts of the sync.")
+        self.partitions = partitions
 
 
 @dataclass(frozen=True)
@@ -68,15 +79,24 @@ class Ledger:
         if cluster and "{" in bookkeeping.key("", "").partition(":_activation:")[0]:
             raise DestinationMisconfigured("Ids with braces cannot be synced to a cluster.", code="braces_in_id")
 
+    def key(self, tag: str, kind: str) -> str:
+        """Return the name of the key of a kind under a tag."""
+        return self._bookkeeping.key(tag, kind)
+
+    def placed(self) -> list[tuple[str, Node]]:
+        """Return every tag with the primary that owns it now."""
+        if not self._deployment.settings.cluster_mode:
+            return [(self._tags[0], self._deployment.primaries()[0])]
+        owners, spacing = self._deployment.owners(), SLOTS // TAGS
+        return [(tag, owners[index * spacing]) for index, tag in enumerate(self._tags)]
+
     def fence_of(self, node: Node) -> str:
         """Return the fence's key that a primary owns now."""
         if not self._deployment.settings.cluster_mode:
             return self._bookkeeping.key(self._tags[0], "fence")
         owners = self._deployment.owners()
         if self._known[0] is not owners:
-            spacing = SLOTS // TAGS
-            tags = {owners[index * spacing]: tag for index, tag in enumerate(self._tags)}
-            self._known = (owners, tags)
+            self._known = (owners, {owner: tag for tag, owner in self.placed()})
         tag = self._known[1].get(node)
         if tag is None:
             self._deployment.expire()
@@ -85,12 +105,13 @@ class Ledger:
 
     def begin(self, run: str, run_attempt: int, partitions: int, partition_attempt: int) -> None:
         """Set up the run's key and fences. Raises `FenceMoved` when a later attempt began already."""
-        if 0 in self._run(BEGIN, ("fence", "run"), run, run_attempt, partitions, partition_attempt):
+        if 0 in self._run(BEGIN, ("fence", "run", "witness"), run, run_attempt, partitions, partition_attempt):
             raise FenceMoved
 
-    def move(self, claim: Claim) -> bool:
+    def move(self, claim: Claim, *, reopen: bool) -> bool:
         """Move a partition's fence forward; tell whether it stands at the claim everywhere."""
-        moved = self._run(MOVE, ("fence",), claim.partition, claim.run, claim.run_attempt, claim.partition_attempt)
+        wanted = (claim.partition, claim.run, claim.run_attempt, claim.partition_attempt)
+        moved = self._run(MOVE, ("fence",), *wanted, int(reopen))
         return all(reply == 1 for reply in moved)
 
     def close(self, run: str, run_attempt: int, partitions: int) -> None:
@@ -109,14 +130,18 @@ class Ledger:
         found = replies.pop() if len(replies) == 1 else None
         return None if found is None else str(found.decode())
 
-    def mark(self, run: str) -> None:
-        """Mark every primary with a run. Raises `FenceMissing` when the run's key is gone somewhere."""
-        if 0 in self._run(MARK, ("run", "marker"), run):
+    def mark(self, run: str, base: str | None, witnesses: Mapping[int, str]) -> None:
+        """Check every primary and mark it with a run; see `Loader.set_marker`."""
+        replies = self._run(MARK, ("run", "marker", "witness"), run, base or "", *_compact(witnesses))
+        if any(reply[0] == b"lost" for reply in replies):
             raise FenceMissing
+        missing = frozenset(int(partition) for _, *partitions in replies for partition in partitions)
+        if missing:
+            raise WitnessMissing(missing)
 
     def finish(self, run: str) -> None:
-        """Remove the run's key and fences, unless another run has begun."""
-        self._run(FINISH, ("run", "fence"), run)
+        """Remove the run's key, fences and witnesses, unless another run has begun."""
+        self._run(FINISH, ("run", "fence", "witness"), run)
 
     def _keys(self, kind: str) -> list[str]:
         return [self._bookkeeping.key(tag, kind) for tag in self._tags]
@@ -131,6 +156,27 @@ class Ledger:
             if isinstance(reply, DestinationError):
                 raise scripts_refused(reply)
         return replies
+
+
+def _compact(witnesses: Mapping[int, str]) -> Iterator[str]:
+    """Yield each text, then the partitions that it is expected of as ranges: `run:1:1`, `0-17 19-4095`."""
+    by_text: dict[str, list[int]] = defaultdict(list)
+    for partition in sorted(witnesses):
+        by_text[witnesses[partition]].append(partition)
+    for text, partitions in by_text.items():
+        yield text
+        yield " ".join(f"{first}-{last}" for first, last in _ranges(partitions))
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the ranges, both ends included, that cover ascending numbers."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
 
 
 def scripts_refused(error: DestinationError) -> DestinationError:

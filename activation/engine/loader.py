@@ -1,69 +1,35 @@
-"""Bulk writes into a destination, each chunk behind the fence; counted is only what Redis acknowledged.
+"""One source's field of a destination: who may write it, writing it, and whether everything written is still there.
 
-Rows go in chunks of at most 200, one script each (`activation.engine.scripts`), several chunks in flight per primary.
-Applying a chunk twice is harmless. A connection that breaks is never repeated here: the caller starts its partition
-again at the first chunk, because what the server did with the lost chunk is unknown.
+A run begins (run key, fences), each partition is written behind its fence and leaves a witness
+(`activation.engine.partition_writer`), then the fences are closed, everything is checked and the marker is set.
 """
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Self
 
-from activation.engine.bookkeeping import Bookkeeping, Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
+from activation.engine.bookkeeping import (
+    Bookkeeping,
+    Claim,
+    FenceMissing,
+    FenceMoved,
+    Ledger,
+    WitnessMissing,
+)
 from activation.engine.connection import connect
-from activation.engine.errors import DestinationBusy, DestinationError, ScriptUnknown
-from activation.engine.node import Channel, Command, Limits, Node, Reply
+from activation.engine.node import Limits
+from activation.engine.partition_writer import ChunkReport, PartitionWriter, Text
 from activation.engine.redis_settings import RedisSettings
-from activation.engine.replies import fault
-from activation.engine.scripts import CHUNK
 
-__all__ = ["Bookkeeping", "ChunkReport", "Claim", "FenceMissing", "FenceMoved", "Loader"]
-
-CHUNK_ROWS = 200
-CHUNK_BYTES = 1_000_000
-LARGEST_VALUE = 16_000_000
-_ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large"}
-
-Text = str | bytes
-
-
-@dataclass
-class ChunkReport:
-    """What Redis acknowledged of a write, in rows.
-
-    `deleted` counts acknowledged deletes, `absent` those of them that found nothing to delete. `failures` are rows
-    that Redis refused, as (position in what was given, `wrong_type` or `too_large`).
-    """
-
-    written: int = 0
-    deleted: int = 0
-    absent: int = 0
-    failures: list[tuple[int, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Rows of one primary by their positions: first those to write, then those to delete."""
-
-    node: Node
-    writes: Sequence[int]
-    deletes: Sequence[int]
-
-    @property
-    def positions(self) -> Sequence[int]:
-        return [*self.writes, *self.deletes]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    keys: Sequence[Text]
-    values: Sequence[Text | None]
-
-    def size(self, position: int) -> int:
-        return len(self.keys[position]) + len(self.values[position] or "")
+__all__ = [
+    "Bookkeeping",
+    "ChunkReport",
+    "Claim",
+    "FenceMissing",
+    "FenceMoved",
+    "Loader",
+    "PartitionWriter",
+    "WitnessMissing",
+]
 
 
 class Loader:
@@ -99,52 +65,55 @@ class Loader:
         """
         self._ledger.begin(run, run_attempt, partitions, partition_attempt)
 
-    def move_fence(self, claim: Claim) -> bool:
+    def move_fence(self, claim: Claim, *, reopen: bool = False) -> bool:
         """Move a partition's fence to a claim on every primary, so that no earlier claim writes any more.
 
-        False when the fence is missing, closed or further already; it never moves back. Raises `DestinationError`,
-        and then it may have moved on some primaries only: repeat it.
+        False when the fence is missing, closed or further already; it never moves back. With `reopen` a closed one
+        moves too, to a later attempt than it was closed at: the partition is to be loaded once more. Raises
+        `DestinationError`, and then it may have moved on some primaries only: repeat it.
         """
-        return self._ledger.move(claim)
+        return self._ledger.move(claim, reopen=reopen)
 
     def close_fences(self, run: str, run_attempt: int, partitions: int) -> None:
         """Close the fences of a run's attempt: nobody writes for it any more. Raises `DestinationError`."""
         self._ledger.close(run, run_attempt, partitions)
 
-    def write(self, claim: Claim, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
-        """Set the field of each key to its value, and remove it where the value is None.
+    def partition(self, claim: Claim) -> PartitionWriter:
+        """Return what writes a partition, from its first chunk to its witness; a context manager.
 
-        Give a few thousand rows at a time, no key twice. Raises `FenceMoved`, `FenceMissing` and `DestinationError`;
-        some of the chunks may be written then, and writing them again is harmless.
+        Nothing else of this loader may be used meanwhile. Entering raises `DestinationError`.
         """
-        rows, report = _Rows(keys, values), ChunkReport()
-        left = [position for position in range(len(keys)) if self._fits(rows, position, report)]
-        for pause in (*self._pauses, None):
-            left, busy = self._write_once(claim, rows, left, report)
-            if busy is None:
-                break
-            self._deployment.expire()
-            if pause is None:
-                raise busy
-            time.sleep(pause)
-            self._deployment.refresh()
-        report.failures.sort()
-        return report
+        return PartitionWriter(self._deployment, self._ledger, claim, field=self._field, pauses=self._pauses)
+
+    def write(self, claim: Claim, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
+        """Write rows behind the fence as `PartitionWriter.write` does, without leaving a witness."""
+        with self.partition(claim) as writer:
+            return writer.write(keys, values)
 
     def marker(self) -> str | None:
         """Return the run whose snapshot the destination holds; None when unknown or lost on some primary."""
         return self._ledger.marker()
 
-    def set_marker(self, run: str) -> None:
-        """Mark every primary with the run. Raises `FenceMissing` when one of them lost the run's key."""
-        self._ledger.mark(run)
+    def set_marker(self, run: str, *, base: str | None, witnesses: Mapping[int, str]) -> None:
+        """Mark every primary with the run, after checking that each still holds all that the run wrote.
+
+        `base` is the run that an incremental run builds upon (None for a full one), `witnesses` tell the text of the
+        claim (`Claim.text`) with which each partition was done. Calling it again is fine.
+
+        Raises:
+            FenceMissing: a primary lost the run's key, or the marker of `base`: it was emptied, restored or replaced.
+            WitnessMissing: some partitions' last writes are gone; those are to be loaded again.
+            DestinationError: it is not known; some primaries may be marked.
+
+        """
+        self._ledger.mark(run, base, witnesses)
 
     def run_key_present(self, run: str) -> bool:
         """Tell whether every primary still has the run's key: none of them was emptied since `begin`."""
         return self._ledger.run_is_there(run)
 
     def finish(self, run: str) -> None:
-        """Remove the run's key and fences; the marker stays."""
+        """Remove the run's key, fences and witnesses; the marker stays."""
         self._ledger.finish(run)
 
     def close(self) -> None:
@@ -156,119 +125,3 @@ class Loader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _fits(self, rows: _Rows, position: int, report: ChunkReport) -> bool:
-        """Redis would cut the connection over a value beyond its limit, so those are refused here."""
-        if rows.size(position) <= LARGEST_VALUE:
-            return True
-        report.failures.append((position, "too_large"))
-        return False
-
-    def _write_once(
-        self, claim: Claim, rows: _Rows, positions: Sequence[int], report: ChunkReport
-    ) -> tuple[list[int], DestinationError | None]:
-        """Send every chunk once; return the positions that Redis could not take at the moment, and why."""
-        left: list[int] = []
-        busy: DestinationError | None = None
-        chunks = list(self._chunks(rows, positions))
-        replies = self._send(chunks, [self._command(claim, rows, chunk) for chunk in chunks])
-        for chunk, reply in zip(chunks, replies, strict=True):
-            refused = _refusal(reply, chunk.node)
-            if refused is None:
-                _add(report, reply, chunk.positions)
-            elif isinstance(refused, DestinationBusy):
-                busy = refused
-                left.extend(chunk.positions)
-            else:
-                raise refused
-        return left, busy
-
-    def _chunks(self, rows: _Rows, positions: Sequence[int]) -> Iterator[_Chunk]:
-        by_node: dict[Node, list[int]] = defaultdict(list)
-        if self._deployment.settings.cluster_mode:
-            for position in positions:
-                by_node[self._deployment.node_for(rows.keys[position])].append(position)
-        elif positions:
-            by_node[self._deployment.primaries()[0]].extend(positions)
-        for node, own in by_node.items():
-            for piece in _pieces(rows, own):
-                writes = [position for position in piece if rows.values[position] is not None]
-                deletes = [position for position in piece if rows.values[position] is None]
-                yield _Chunk(node, writes, deletes)
-
-    def _command(self, claim: Claim, rows: _Rows, chunk: _Chunk) -> Command:
-        command: list[Text | int] = ["EVALSHA", CHUNK.sha, 0, self._ledger.fence_of(chunk.node)]
-        command += (claim.partition, claim.text, self._field, len(chunk.writes))
-        for position in chunk.writes:
-            command += (rows.keys[position], rows.values[position] or "")
-        command += (rows.keys[position] for position in chunk.deletes)
-        return command
-
-    def _send(self, chunks: Sequence[_Chunk], commands: Sequence[Command]) -> list[Reply | DestinationError]:
-        """Send all chunks before the first reply is read, so that primaries work while we pack, and side by side."""
-        with ExitStack() as stack:
-            channels: dict[Node, Channel] = {}
-            for chunk in chunks:
-                if chunk.node not in channels:
-                    channels[chunk.node] = stack.enter_context(chunk.node.connection())
-            replies = _exchange(
-                [(channels[chunk.node], command) for chunk, command in zip(chunks, commands, strict=True)]
-            )
-            unknown = [index for index, reply in enumerate(replies) if isinstance(reply, ScriptUnknown)]
-            if not unknown:
-                return replies
-            for channel in dict.fromkeys(channels[chunks[index].node] for index in unknown):
-                _teach(channel)
-            again = _exchange([(channels[chunks[index].node], commands[index]) for index in unknown])
-            for index, reply in zip(unknown, again, strict=True):
-                replies[index] = reply
-            return replies
-
-
-def _teach(channel: Channel) -> None:
-    channel.send(channel.pack(("SCRIPT", "LOAD", CHUNK.text)))
-    reply = channel.read_reply()
-    if isinstance(reply, DestinationError):
-        raise scripts_refused(reply)
-
-
-def _exchange(requests: Sequence[tuple[Channel, Command]]) -> list[Reply | DestinationError]:
-    for channel, command in requests:
-        channel.send(channel.pack(command))
-    return [channel.read_reply() for channel, _ in requests]
-
-
-def _pieces(rows: _Rows, positions: Sequence[int]) -> Iterator[list[int]]:
-    """Cut into chunks: Redis serves nobody else while a script runs, so they stay small in rows and bytes."""
-    piece: list[int] = []
-    size = 0
-    for position in positions:
-        if piece and (len(piece) == CHUNK_ROWS or size + rows.size(position) > CHUNK_BYTES):
-            yield piece
-            piece, size = [], 0
-        piece.append(position)
-        size += rows.size(position)
-    if piece:
-        yield piece
-
-
-def _refusal(reply: Reply | DestinationError, node: Node) -> Exception | None:
-    if isinstance(reply, DestinationError):
-        return scripts_refused(reply)
-    match reply[0]:
-        case b"done":
-            return None
-        case b"missing":
-            return FenceMissing()
-        case b"moved":
-            return FenceMoved()
-    return fault(reply[1].decode(), node.endpoint.text)
-
-
-def _add(report: ChunkReport, reply: Reply, positions: Sequence[int]) -> None:
-    _, written, deleted, absent, *failed = reply
-    report.written += written
-    report.deleted += deleted
-    report.absent += absent
-    for position, code in zip(failed[::2], failed[1::2], strict=True):
-        report.failures.append((positions[position], _ROW_FAULTS[code.decode()]))

@@ -70,8 +70,17 @@ result[2], result[3], result[4] = written, deleted, absent
 return result
 """)
 
-# KEYS: fence, run. ARGV: run, run attempt, count of partitions, first partition attempt. → 1, or 0 when a later
-# attempt of the run began already. The same attempt again changes nothing: its partitions may have moved on.
+# KEYS: fence, witness. ARGV: partition, claim. → 1, 0 when somebody else has the partition, -1 without a fence.
+WITNESS = Script("""
+local fence = redis.call('HGET', KEYS[1], ARGV[1])
+if not fence then return -1 end
+if fence ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return 1
+""")
+
+# KEYS: fence, run, witness. ARGV: run, run attempt, count of partitions, first partition attempt. → 1, or 0 when a
+# later attempt of the run began already. The same attempt again changes nothing: its partitions may have moved on.
 BEGIN = Script("""
 local started = ARGV[1] .. ':' .. ARGV[2]
 local current = redis.call('GET', KEYS[2])
@@ -80,7 +89,7 @@ if current then
   if run == ARGV[1] and tonumber(attempt) > tonumber(ARGV[2]) then return 0 end
   if current == started and redis.call('HLEN', KEYS[1]) == tonumber(ARGV[3]) then return 1 end
 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
 for partition = 0, tonumber(ARGV[3]) - 1 do
   redis.call('HSET', KEYS[1], partition, started .. ':' .. ARGV[4])
 end
@@ -88,40 +97,61 @@ redis.call('SET', KEYS[2], started)
 return 1
 """)
 
-# KEYS: fence. ARGV: partition, run, run attempt, partition attempt. → 1 when the fence stands there now, 0 when it
-# stands elsewhere or further, -1 when there is none. It never moves back.
+# KEYS: fence. ARGV: partition, run, run attempt, partition attempt, 1 to reopen. → 1 when the fence stands there now, 0
+# when it stands elsewhere or further, -1 when there is none. It never moves back, and a closed one only to a later
+# attempt than it was closed at: a worker of that attempt may still be about.
 MOVE = Script("""
 local current = redis.call('HGET', KEYS[1], ARGV[1])
 if not current then return -1 end
-local run, run_attempt, attempt = string.match(current, '^(.*):(%d+):(%d+)$')
-if run ~= ARGV[2] or run_attempt ~= ARGV[3] or tonumber(attempt) > tonumber(ARGV[4]) then return 0 end
+local fence = string.gsub(current, ':closed$', '')
+local closed = fence ~= current
+local run, run_attempt, attempt = string.match(fence, '^(.*):(%d+):(%d+)$')
+if run ~= ARGV[2] or run_attempt ~= ARGV[3] then return 0 end
+if closed and (ARGV[5] ~= '1' or tonumber(attempt) >= tonumber(ARGV[4])) then return 0 end
+if tonumber(attempt) > tonumber(ARGV[4]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], run .. ':' .. run_attempt .. ':' .. ARGV[4])
 return 1
 """)
 
-# KEYS: fence. ARGV: run, run attempt, count of partitions. Nobody writes behind a closed fence.
+# KEYS: fence. ARGV: run, run attempt, count of partitions. Nobody writes behind a closed fence; it keeps the attempt
+# that it was closed at. Closing again changes nothing.
 CLOSE = Script("""
 local started = ARGV[1] .. ':' .. ARGV[2] .. ':'
 for partition = 0, tonumber(ARGV[3]) - 1 do
   local current = redis.call('HGET', KEYS[1], partition)
-  if current and string.sub(current, 1, #started) == started then
-    redis.call('HSET', KEYS[1], partition, started .. 'closed')
+  if current and string.sub(current, 1, #started) == started and string.match(current, ':%d+$') then
+    redis.call('HSET', KEYS[1], partition, current .. ':closed')
   end
 end
 return 1
 """)
 
-# KEYS: run, marker. ARGV: run. → 1, or 0 when the run's key is gone: then data was lost, and nothing is marked.
+# KEYS: run, marker, witness. ARGV: run, the run it builds upon or nothing, then pairs: a witness and the ranges of
+# partitions that must have it. → {'marked'}; {'lost'} without the run's key or the right marker: data was lost;
+# {'unproved', partition, …} where witnesses are missing. Only the first has marked anything.
 MARK = Script("""
 local current = redis.call('GET', KEYS[1])
-if not current or string.match(current, '^(.*):%d+$') ~= ARGV[1] then return 0 end
+if not current or string.match(current, '^(.*):%d+$') ~= ARGV[1] then return {'lost'} end
+if ARGV[2] ~= '' then
+  local marker = redis.call('GET', KEYS[2])
+  if marker ~= ARGV[2] and marker ~= ARGV[1] then return {'lost'} end
+end
+local result = {'unproved'}
+for i = 3, #ARGV, 2 do
+  for first, last in string.gmatch(ARGV[i + 1], '(%d+)-(%d+)') do
+    for partition = tonumber(first), tonumber(last) do
+      if redis.call('HGET', KEYS[3], partition) ~= ARGV[i] then result[#result + 1] = partition end
+    end
+  end
+end
+if #result > 1 then return result end
 redis.call('SET', KEYS[2], ARGV[1])
-return 1
+return {'marked'}
 """)
 
-# KEYS: run, fence. ARGV: run. Removes them unless they are another run's by now.
+# KEYS: run, fence, witness. ARGV: run. Removes them unless they are another run's by now.
 FINISH = Script("""
 local current = redis.call('GET', KEYS[1])
-if current and string.match(current, '^(.*):%d+$') == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end
+if current and string.match(current, '^(.*):%d+$') == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) end
 return 1
 """)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation.engine.encoding import Encoder
-from activation.engine.loader import ChunkReport, Claim
+from activation.engine.partition_writer import ChunkReport
 from activation.engine.profiles import suppression_digest
 
 # Rows a write hands to the loader, which splits them into fenced chunks and pipelines those.
@@ -39,10 +39,13 @@ class TooManyRowFaults(Exception):
 
 
 class Writer(Protocol):
-    """What loads: `activation.engine.loader.Loader`, or a stand-in that fails on demand."""
+    """What writes: `activation.engine.partition_writer.PartitionWriter`, or a stand-in that fails on demand."""
 
-    def write(self, claim: Claim, keys: Sequence[str], values: Sequence[str | None]) -> ChunkReport:
+    def write(self, keys: Sequence[str], values: Sequence[str | None]) -> ChunkReport:
         """Write values, delete where a value is None; return what was acknowledged."""
+
+    def witness(self) -> None:
+        """Leave at the destination that everything before was acknowledged."""
 
 
 @dataclass
@@ -105,7 +108,6 @@ class PartitionLoad:
     streams raise.
     """
 
-    claim: Claim
     writer: Writer
     encoder: Encoder
     suppressions: Suppressions
@@ -113,7 +115,7 @@ class PartitionLoad:
     counts: Counts = field(default_factory=Counts)
 
     def run(self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], *, prefix: str) -> Counts:
-        """Write every row of `upserts` (`_id` and the values) and delete every `_id` of `deletes`."""
+        """Write every row of `upserts` (`_id` and the values), delete every `_id` of `deletes`, leave the witness."""
         for batch in upserts:
             for start in range(0, batch.num_rows, WRITE_ROWS):
                 self._write_encoded(self.encoder.encode(batch.slice(start, WRITE_ROWS)))
@@ -122,6 +124,9 @@ class PartitionLoad:
             for start in range(0, len(keys), WRITE_ROWS):
                 piece = keys.slice(start, WRITE_ROWS).to_pylist()
                 self._write(piece, [None] * len(piece), upserts=False)
+        if not self.still_ours():
+            raise ClaimLost
+        self.writer.witness()
         return self.counts
 
     def _write_encoded(self, piece: pa.RecordBatch) -> None:
@@ -131,7 +136,7 @@ class PartitionLoad:
     def _write(self, keys: Sequence[str], values: Sequence[str | None], *, upserts: bool) -> None:
         if not self.still_ours():
             raise ClaimLost
-        report = self.writer.write(self.claim, keys, values)
+        report = self.writer.write(keys, values)
         self.counts.written += report.written
         held_back = report.deleted if upserts else 0  # among upserts only suppressed ones are deletes
         self.counts.deleted += report.deleted - held_back
@@ -154,7 +159,7 @@ class PartitionLoad:
         self.encoder.suppress(digests)
         hits = self.suppressions.hits(written, digests)
         if hits:
-            self.writer.write(self.claim, hits, [None] * len(hits))
+            self.writer.write(hits, [None] * len(hits))
             self.counts.written -= len(hits)
             self.counts.suppressed += len(hits)
 

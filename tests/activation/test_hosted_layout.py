@@ -46,10 +46,9 @@ def test_the_hosted_writers_row_is_written_byte_for_byte(redis_server):
 
     with Loader(settings, bookkeeping, "some-model", allow_private=True) as loader:
         loader.begin("run", 1, 1)
-        with Encoder(prefix=start, values=VALUES) as encoder:
+        with loader.partition(Claim("run", 1, 0, 1)) as writer, Encoder(prefix=start, values=VALUES) as encoder:
             load = PartitionLoad(
-                claim=Claim("run", 1, 0, 1),
-                writer=loader,
+                writer=writer,
                 encoder=encoder,
                 suppressions=Suppressions(since=lambda last: (last, []), secrets={}),
                 still_ours=lambda: True,

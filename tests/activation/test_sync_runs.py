@@ -9,7 +9,7 @@ from django.utils import timezone
 from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
 from activation.engine.bookkeeping import FenceMoved
 from activation.engine.errors import DestinationError
-from activation.engine.loader import Loader
+from activation.engine.loader import PartitionWriter
 from activation.models import PartitionState, RunState, Source, Suppression, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
@@ -123,15 +123,15 @@ def test_a_person_deleted_before_the_sync_is_not_written(world):
 
 
 def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, monkeypatch):
-    write = Loader.write
+    write = PartitionWriter.write
 
-    def write_then_delete(self, claim, keys, values):
-        report = write(self, claim, keys, values)
+    def write_then_delete(self, keys, values):
+        report = write(self, keys, values)
         if world.key("person3@example.com") in keys and values[0] is not None:
             suppress(world, "person3@example.com")
         return report
 
-    monkeypatch.setattr(Loader, "write", write_then_delete)
+    monkeypatch.setattr(PartitionWriter, "write", write_then_delete)
 
     run = world.sync()
 
@@ -325,17 +325,17 @@ class WriteBroke(DestinationError):
 
 
 def test_a_person_deleted_while_a_write_was_under_way_stays_deleted_though_the_run_fails(world, monkeypatch):
-    write = Loader.write
+    write = PartitionWriter.write
     key = world.key("person3@example.com")
 
-    def deleted_before_it_arrives(self, claim, keys, values):
+    def deleted_before_it_arrives(self, keys, values):
         deleted = suppressions.suppress(world.source.destination, [key], by=world.by, now=timezone.now())
         world.redis.delete(key)
         suppressions.settle(deleted, now=timezone.now())
-        write(self, claim, keys, values)
+        write(self, keys, values)
         raise WriteBroke("gone")
 
-    monkeypatch.setattr(Loader, "write", deleted_before_it_arrives)
+    monkeypatch.setattr(PartitionWriter, "write", deleted_before_it_arrives)
     run = world.start()
     run_steps.take_snapshot(run.pk, now=timezone.now())
     for partition in SyncPartition.objects.filter(run=run):
@@ -372,7 +372,7 @@ def test_a_worker_that_sleeps_through_the_failure_of_its_run_writes_nothing_when
     asleep_claim = partitions.claim(asleep.pk, now=timezone.now())
     assert asleep_claim is not None
     with monkeypatch.context() as broken:
-        broken.setattr(Loader, "write", lambda *_: (_ for _ in ()).throw(WriteBroke("gone")))
+        broken.setattr(PartitionWriter, "write", lambda *_: (_ for _ in ()).throw(WriteBroke("gone")))
         run_steps.load_partition(victim.pk, now=timezone.now())
     assert world.again(run).state == RunState.FAILED
 

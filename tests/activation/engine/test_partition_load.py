@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pytest
 
 from activation.engine import synchronise
 from activation.engine.encoding import Encoder
-from activation.engine.loader import ChunkReport, Claim
+from activation.engine.loader import ChunkReport
 from activation.engine.profiles import suppression_digest
-from activation.engine.synchronise import Counts, PartitionLoad, Suppressions, TooManyRowFaults
+from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
 
 
 def test_rows_are_taken_back_for_who_was_deleted_meanwhile_before_too_many_faults_end_the_load():
@@ -34,6 +34,21 @@ def test_somebody_deleted_during_an_earlier_write_of_the_same_batch_is_not_writt
     assert counts.suppressed == 1
 
 
+def test_a_partition_ends_with_its_witness_also_when_it_is_empty_and_never_before_its_end():
+    for ids in ([], ["a"]):
+        writer = Recorder()
+        with deleting("nobody", while_writing=1) as (suppressions, encoder):
+            load_of(writer, encoder, suppressions).run([people(ids)], [], prefix="p:")
+        assert writer.witnesses == 1
+
+    writer = Recorder()
+    with deleting("nobody", while_writing=1) as (suppressions, encoder), pytest.raises(ClaimLost):
+        replace(load_of(writer, encoder, suppressions), still_ours=lambda: False).run([people(["a"])], [], prefix="p:")
+    with deleting("nobody", while_writing=1) as (suppressions, encoder), pytest.raises(ClaimLost):
+        replace(load_of(writer, encoder, suppressions), still_ours=lambda: False).run([], [], prefix="p:")
+    assert writer.witnesses == 0
+
+
 def test_a_refused_row_counts_once_also_when_its_person_is_deleted():
     writer = Recorder(refuse_after=1)
 
@@ -54,8 +69,12 @@ class Recorder:
 
     refuse_after: int = 1_000
     written: list[tuple[list[str], list[str | None]]] = field(default_factory=list)
+    witnesses: int = 0
 
-    def write(self, claim: Claim, keys: Sequence[str], values: Sequence[str | None]) -> ChunkReport:
+    def witness(self) -> None:
+        self.witnesses += 1
+
+    def write(self, keys: Sequence[str], values: Sequence[str | None]) -> ChunkReport:
         self.written.append((list(keys), list(values)))
         taken = values[: self.refuse_after]
         return ChunkReport(
@@ -82,8 +101,7 @@ def deleting(person: str, *, while_writing: int) -> Iterator[tuple[Suppressions,
 
 def load_of(writer: Recorder, encoder: Encoder, suppressions: Suppressions) -> PartitionLoad:
     """A load late in its partition, so that many refused rows end it."""
-    claim = Claim("run", 1, 0, 1)
-    return PartitionLoad(claim, writer, encoder, suppressions, lambda: True, Counts(written=10_000))
+    return PartitionLoad(writer, encoder, suppressions, lambda: True, Counts(written=10_000))
 
 
 def people(ids: Sequence[str]) -> pa.RecordBatch:

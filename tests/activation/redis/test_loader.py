@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from activation.engine import loader as loader_module
+from activation.engine import partition_writer
 from activation.engine.connection import DestinationBusy, DestinationMisconfigured, DestinationRefused, RedisSettings
 from activation.engine.errors import DestinationUnreachable, ScriptsRefused
 from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
@@ -153,7 +153,7 @@ def test_beginning_twice_leaves_moved_fences_where_they_are(loader):
 def test_sources_of_one_destination_do_not_share_fences(place, loader):
     with open_loader(place.settings, source="another") as another:
         another.begin(LATER_RUN, 1, 4)
-        another.set_marker(LATER_RUN)
+        another.set_marker(LATER_RUN, base=None, witnesses={})
         another.finish(LATER_RUN)
 
     assert loader.write(CLAIM, KEYS, VALUES).written == 450
@@ -170,7 +170,7 @@ def test_a_destination_that_was_emptied_is_noticed_by_the_next_chunk(place, load
     assert not loader.run_key_present(RUN)
     assert not loader.move_fence(Claim(RUN, 1, 0, 2))
     with pytest.raises(FenceMissing):
-        loader.set_marker(RUN)
+        loader.set_marker(RUN, base=None, witnesses={})
 
 
 def test_a_finished_run_leaves_its_marker_only(place, loader):
@@ -179,7 +179,7 @@ def test_a_finished_run_leaves_its_marker_only(place, loader):
     assert loader.marker() is None
     assert kinds(place) == {"fence", "run"}
 
-    loader.set_marker(RUN)
+    loader.set_marker(RUN, base=None, witnesses={})
     loader.finish(LATER_RUN)
     assert kinds(place) == {"fence", "run", "marker"}
     loader.finish(RUN)
@@ -204,7 +204,7 @@ def test_a_key_of_another_kind_is_a_row_fault_and_the_others_are_written(place, 
 
 
 def test_a_value_that_is_too_large_is_a_row_fault(place, loader, monkeypatch):
-    monkeypatch.setattr(loader_module, "LARGEST_VALUE", 5_000)
+    monkeypatch.setattr(partition_writer, "LARGEST_VALUE", 5_000)
 
     report = loader.write(CLAIM, KEYS[:3], [VALUES[0], "x" * 5_001, VALUES[2]])
 
@@ -212,7 +212,7 @@ def test_a_value_that_is_too_large_is_a_row_fault(place, loader, monkeypatch):
 
 
 def test_large_values_make_small_chunks(place, loader, monkeypatch):
-    monkeypatch.setattr(loader_module, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(partition_writer, "CHUNK_BYTES", 1_000)
 
     assert loader.write(CLAIM, KEYS, ["x" * 400] * len(KEYS)).written == 450
 
@@ -325,7 +325,7 @@ def test_a_fence_that_moved_house_still_holds(cluster: ValkeyCluster, cluster_pl
 
 
 def test_one_emptied_primary_of_a_cluster_is_noticed(cluster_place, cluster_loader):
-    cluster_loader.set_marker(RUN)
+    cluster_loader.set_marker(RUN, base=None, witnesses={})
     assert cluster_loader.marker() == RUN
     cluster_place.clients[1].flushall()
 
