@@ -26,6 +26,7 @@ class Permission(StrEnum):
     MANAGE_MEMBERS = "manage_members"
     MANAGE_CREDENTIALS = "manage_credentials"
     MANAGE_ACTIVATION = "manage_activation"
+    MANAGE_ALERTS = "manage_alerts"
     DELETE_THINGS = "delete_things"
     MANAGE_ALL_TOKENS = "manage_all_tokens"
     SEE_AUDIT_LOG = "see_audit_log"
@@ -42,6 +43,7 @@ DESCRIPTIONS: dict[Permission, str] = {
     Permission.MANAGE_MEMBERS: "Add, change and remove members",
     Permission.MANAGE_CREDENTIALS: "Connect warehouses and Redis destinations, and test connections",
     Permission.MANAGE_ACTIVATION: "Turn the sync to Redis on and off",
+    Permission.MANAGE_ALERTS: "Say who is alerted about syncs, by e-mail and webhook",
     Permission.DELETE_THINGS: "Delete projects, warehouses and destinations",
     Permission.MANAGE_ALL_TOKENS: "See and delete everyone's tokens",
     Permission.SEE_AUDIT_LOG: "Read the audit log",

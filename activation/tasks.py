@@ -4,7 +4,18 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from activation import enabling, partitions, probes, pulse, recovery, run_steps, suppressions, watching
+from activation import (
+    alert_deliveries,
+    alert_watch,
+    enabling,
+    partitions,
+    probes,
+    pulse,
+    recovery,
+    run_steps,
+    suppressions,
+    watching,
+)
 from activation.models import RunState, SyncRun
 from activation.run_faults import place_of
 
@@ -83,3 +94,24 @@ def probe_destination(probe_id: int, **_: object) -> None:
     """Test a destination's connection as asked for on a page."""
     probes.run(probe_id, now=timezone.now())
     wake()
+
+
+@shared_task(name="activation.look_for_alerts")
+def look_for_alerts(**_: object) -> None:
+    """Look for what somebody should be told, and wake a worker for every message that is due."""
+    now = timezone.now()
+    alert_watch.look(now=now)
+    alert_deliveries.tidy(now=now)
+    send_alerts()
+
+
+def send_alerts() -> None:
+    """Wake a worker for every message that is due; what is beyond a handful comes with the next look."""
+    for delivery_id in alert_deliveries.due(now=timezone.now()):
+        deliver_alert.apply_async(kwargs={"delivery_id": delivery_id}, expires=_EXPIRES)
+
+
+@shared_task(name="activation.deliver_alert")
+def deliver_alert(delivery_id: int, **_: object) -> None:
+    """Bring one message to its recipient."""
+    alert_deliveries.deliver(delivery_id, now=timezone.now())

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from activation.views import connecting, destinations, runs, switch
+from activation.views import alerts, connecting, destinations, runs, switch
 
 app_name = "activation"
 
 _SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings/activation"
+_ALERTS = "o/<slug:organisation>/projects/<slug:project>/settings/alerts"
 
 urlpatterns = [
     path(_SETTINGS, switch.show, name="settings"),
@@ -15,6 +16,10 @@ urlpatterns = [
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
     path(f"{_SETTINGS}/disable", connecting.disable, name="disable"),
+    path(_ALERTS, alerts.show, name="alerts"),
+    path(f"{_ALERTS}/webhook", alerts.webhook, name="alert_webhook"),
+    path(f"{_ALERTS}/secret", alerts.secret, name="alert_secret"),
+    path(f"{_ALERTS}/test", alerts.test, name="alert_test"),
     path("o/<slug:organisation>/destinations/", destinations.show_list, name="destinations"),
     # An adopted id may hold a slash, so something fixed always follows it.
     path(

@@ -1,5 +1,6 @@
 """What moves and is served: Redis destinations, activations, sources, sync runs, partitions, suppressions."""
 
+from activation.models.alerts import Alert, AlertDelivery, AlertSettings, Problem
 from activation.models.destinations import DestinationProbe, Installation, RedisDestination
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source
@@ -8,12 +9,16 @@ from activation.models.suppressions import Suppression
 __all__ = [
     "ACTIVE_STATES",
     "Activation",
+    "Alert",
+    "AlertDelivery",
+    "AlertSettings",
     "DeletedProfilesPolicy",
     "DestinationProbe",
     "DirtyId",
     "GuardChoice",
     "Installation",
     "PartitionState",
+    "Problem",
     "RedisDestination",
     "RunState",
     "Source",

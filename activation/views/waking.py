@@ -23,3 +23,8 @@ def for_probe(probe: DestinationProbe) -> None:
         lambda: tasks.probe_destination.apply_async(kwargs=kwargs, expires=_EXPIRES),
         robust=True,
     )
+
+
+def for_alerts() -> None:
+    """Wake workers for the messages that are due."""
+    transaction.on_commit(tasks.send_alerts, robust=True)

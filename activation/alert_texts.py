@@ -1,0 +1,151 @@
+"""The words of alerts: an e-mail's subject and text, and a webhook's body.
+
+Nothing here names a person's id, a trait or a secret: an alert leaves the installation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from activation.models import Problem, Source, SyncRun
+from projects.models import Project
+
+RECOVERED = "recovered"
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class News:
+    """One thing to tell about a source: a problem, or that it is gone (`event` is then `recovered`).
+
+    `since` is when the problem was noticed; `reminder` tells that it was told before.
+    """
+
+    event: str
+    source: Source
+    run: SyncRun | None
+    code: str
+    since: datetime
+    reminder: bool = False
+
+
+_HEADLINES = {
+    Problem.FAILED.value: "The sync of {source} failed",
+    Problem.NEEDS_CONFIRMATION.value: "The sync of {source} needs confirmation",
+    Problem.STALE.value: "{source} is out of date",
+    RECOVERED: "{source} is in step again",
+}
+_EXPLANATIONS = {
+    Problem.FAILED.value: "Until a sync succeeds, the profiles of the last good one are served.",
+    Problem.NEEDS_CONFIRMATION.value: (
+        "It would delete more profiles than the guard lets pass, so nothing was deleted. "
+        "An Admin decides on the run's page."
+    ),
+    Problem.STALE.value: "Syncs were due, but none has succeeded for longer than the project's limit.",
+    RECOVERED: "The last sync succeeded.",
+}
+
+
+def headline(news: News) -> str:
+    """Say it in one line."""
+    line = _HEADLINES[news.event].format(source=news.source)
+    return f"Reminder: {line[0].lower()}{line[1:]}" if news.reminder and line.startswith("The ") else line
+
+
+def email(project: Project, news: Sequence[News]) -> dict[str, str]:
+    """Write the e-mail about what is new in a project: `subject` and `text`."""
+    subject = headline(news[0]) if len(news) == 1 else f"{len(news)} of its syncs have news"
+    parts = [_paragraph(each) for each in news]
+    where = f"Project {project.name}: {page_of_project(project)}"
+    foot = f"Who gets these e-mails is set under Alerts: {_address('alerts', project)}"
+    return {"subject": _line(f"[{project.name}] {subject}"), "text": "\n\n".join([*parts, where, foot]) + "\n"}
+
+
+def webhook(project: Project, news: News) -> dict[str, Any]:
+    """Write the webhook's body about one thing; the fields are described in docs/syncs.md."""
+    return {
+        "event": news.event,
+        "reminder": news.reminder,
+        "since": _iso(news.since),
+        "message": headline(news),
+        "project": _project(project),
+        "source": {
+            "connectionId": news.source.public_id,
+            "entity": news.source.entity,
+            "idType": news.source.id_type,
+            "featureView": news.source.feature_view,
+        },
+        "run": _run(news.run),
+        "url": _page(news, project),
+    }
+
+
+def trial_email(project: Project) -> dict[str, str]:
+    """Write the e-mail that a press of Send a test asks for."""
+    said = f"This is a test. Alerts about the syncs of {project.name} come to this address."
+    text = f"{said}\n\n{_address('alerts', project)}\n"
+    return {"subject": _line(f"[{project.name}] A test of alerts"), "text": text}
+
+
+def trial_webhook(project: Project) -> dict[str, Any]:
+    """Write the webhook's body that a press of Send a test asks for."""
+    return {
+        "event": TEST,
+        "message": "This is a test.",
+        "project": _project(project),
+        "url": _address("alerts", project),
+    }
+
+
+def page_of_project(project: Project) -> str:
+    """Return the whole URL of the page where the project's syncs stand."""
+    return _address("settings", project)
+
+
+def _paragraph(news: News) -> str:
+    lines = [headline(news) + ".", _EXPLANATIONS[news.event]]
+    if news.run is not None and news.run.error and news.event != RECOVERED:
+        lines.append(news.run.error)
+    if news.event != RECOVERED:
+        lines.append(f"Since {news.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+    lines.append(_page(news, news.source.activation.project))
+    return "\n".join(lines)
+
+
+def _run(run: SyncRun | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "id": run.public_id,
+        "state": run.state,
+        "code": run.error_code,
+        "error": run.error,
+        "finishedAt": _iso(run.finished_at) if run.finished_at else None,
+    }
+
+
+def _project(project: Project) -> dict[str, str]:
+    return {"id": project.public_id, "name": project.name}
+
+
+def _page(news: News, project: Project) -> str:
+    if news.run is not None:
+        return settings.PUBLIC_URL + reverse("activation:run", args=[project.organisation.slug, news.run.public_id])
+    return settings.PUBLIC_URL + reverse("activation:source", args=[project.organisation.slug, news.source.public_id])
+
+
+def _address(name: str, project: Project) -> str:
+    return settings.PUBLIC_URL + reverse(f"activation:{name}", args=[project.organisation.slug, project.slug])
+
+
+def _iso(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _line(text: str) -> str:
+    """Fit for a header: one line, not endless."""
+    return " ".join(text.split())[:200]

@@ -1,0 +1,139 @@
+"""Notices what somebody should know about the syncs: compares how runs ended with what was told before.
+
+It learns by looking, like everything above the runs: no run calls it. A problem is told once, again when its cause
+changes, and as a reminder at most daily; the end of it is told once. What is new and the messages about it are
+committed together, so that a lost worker neither forgets a message nor sends it twice as often.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Q, Subquery
+
+from activation import alert_deliveries, freshness
+from activation.alert_texts import RECOVERED, News
+from activation.models import Alert, AlertSettings, Problem, RunState, Source, SyncRun
+from activation.run_faults import place_of
+
+REMINDED_AFTER = timedelta(days=1)
+# A cause that changes back and forth is told at most this often.
+CHANGE_TOLD_AFTER = timedelta(hours=1)
+GUARD_CODE = "needs_confirmation"
+_ENDED = (RunState.SUCCEEDED, RunState.FAILED)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A problem that a source has now: its error's code and the run that shows it."""
+
+    code: str
+    run: SyncRun | None
+
+
+def look(*, now: datetime) -> None:
+    """Look at every project that wants alerts and queue the messages about what is new."""
+    _forget_what_is_off(now=now)
+    rows = AlertSettings.objects.filter(activation__enabled=True)
+    for row in rows.select_related("activation__project__organisation"):
+        try:
+            with transaction.atomic():
+                _look_at(row, now=now)
+        except Exception as error:  # noqa: BLE001 - one project that breaks must not silence the others
+            name, at = type(error).__name__, place_of(error)
+            log.error("alerts_broke", project=row.activation.project.public_id, error=name, at=at)  # noqa: TRY400 - no text
+
+
+def _look_at(row: AlertSettings, *, now: datetime) -> None:
+    news: list[News] = []
+    open_ones: dict[int, list[Alert]] = {}
+    for alert in Alert.objects.filter(source__activation=row.activation_id, closed_at=None):
+        open_ones.setdefault(alert.source_id, []).append(alert)
+    for source, last in _sources(row):
+        found = problems(source, last, stale_after=timedelta(hours=row.stale_hours), now=now)
+        news += _compare(row, source, last, found, open_ones.get(source.pk, []), now=now)
+    alert_deliveries.queue(row, news, now=now)
+
+
+def problems(source: Source, last: SyncRun | None, *, stale_after: timedelta, now: datetime) -> dict[Problem, Found]:
+    """Tell what is wrong with a source whose newest ended run is `last`."""
+    found = {}
+    if last is not None and last.state == RunState.FAILED:
+        problem = Problem.NEEDS_CONFIRMATION if last.error_code == GUARD_CODE else Problem.FAILED
+        found[problem] = Found(last.error_code, last)
+    due_since = freshness.due_since(source, source.base_run)
+    if due_since is not None and due_since + stale_after < now:
+        found[Problem.STALE] = Found("", source.base_run)
+    return found
+
+
+def _compare(
+    row: AlertSettings,
+    source: Source,
+    last: SyncRun | None,
+    found: dict[Problem, Found],
+    open_ones: Iterable[Alert],
+    *,
+    now: datetime,
+) -> list[News]:
+    """Bring the source's open alerts in step with what is wrong, and return what is to be told."""
+    wanted = {problem: each for problem, each in found.items() if getattr(row, f"on_{problem.value}")}
+    if len(wanted) > 1:
+        wanted.pop(Problem.STALE, None)  # the failure says why
+    known = {Problem(alert.problem): alert for alert in open_ones}
+    news = [told for problem, each in wanted.items() if (told := _tell(source, problem, each, known.get(problem), now))]
+    closed = [alert for problem, alert in known.items() if problem not in wanted and _close(alert, now=now)]
+    well = not found and last is not None and last.state == RunState.SUCCEEDED
+    if closed and well and row.on_recovered:
+        news.append(News(RECOVERED, source, last, "", since=now))
+    return news
+
+
+def _tell(source: Source, problem: Problem, found: Found, alert: Alert | None, now: datetime) -> News | None:
+    """Open an alert, or tell of an open one again where that is due; None where there is nothing to tell."""
+    if alert is None:
+        try:
+            with transaction.atomic():
+                Alert.objects.create(
+                    source=source, problem=problem, code=found.code, run=found.run, opened_at=now, told_at=now
+                )
+        except IntegrityError:
+            return None  # another worker looks at the same time
+        return News(problem.value, source, found.run, found.code, since=now)
+    changed = alert.code != found.code
+    if now - alert.told_at < (CHANGE_TOLD_AFTER if changed else REMINDED_AFTER):
+        return None
+    told = Alert.objects.filter(pk=alert.pk, told_at=alert.told_at, closed_at=None).update(
+        told_at=now, code=found.code, run=found.run
+    )
+    reminder = not changed
+    return (
+        News(problem.value, source, found.run, found.code, since=alert.opened_at, reminder=reminder) if told else None
+    )
+
+
+def _close(alert: Alert, *, now: datetime) -> bool:
+    return bool(Alert.objects.filter(pk=alert.pk, closed_at=None).update(closed_at=now))
+
+
+def _sources(row: AlertSettings) -> list[tuple[Source, SyncRun | None]]:
+    """Return the activation's present sources, each with its newest run that ended by itself."""
+    ended = SyncRun.objects.filter(source=OuterRef("pk"), state__in=_ENDED).order_by("-finished_at", "-pk")
+    sources = list(
+        Source.objects.filter(activation=row.activation_id, status=Source.Status.ACTIVE)
+        .select_related("base_run", "activation__project__organisation")
+        .annotate(last_run=Subquery(ended.values("pk")[:1]))
+        .order_by("pk")
+    )
+    runs = SyncRun.objects.in_bulk([source.last_run for source in sources if source.last_run])
+    return [(source, runs.get(source.last_run)) for source in sources]
+
+
+def _forget_what_is_off(*, now: datetime) -> None:
+    """Close the alerts of sources and projects that are not synced any more, without a word."""
+    off = ~Q(source__status=Source.Status.ACTIVE) | Q(source__activation__enabled=False)
+    Alert.objects.filter(off, closed_at=None).update(closed_at=now)
