@@ -4,6 +4,7 @@ The row is the queue: `start` inserts a QUEUED run and the edge that called it s
 wake-up is harmless, because a run is claimed by a conditional UPDATE.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,8 @@ from django.db.models import Exists, OuterRef, Sum
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import run_states
+from activation import follow_ups, run_states
+from activation.follow_ups import FollowUp
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
 from projects import runs as profiles_runs
 from projects.models import ProfilesRun
@@ -38,33 +40,6 @@ class SourceRetired(Exception):
         self.source = source
 
 
-class _FollowUpTaken(Exception):
-    """The follow-up was changed or started meanwhile; what was begun here is undone."""
-
-
-@dataclass(frozen=True)
-class FollowUp:
-    """What was asked for while a run was active: one sync after it, full if anyone asked for that."""
-
-    trigger: SyncRun.Trigger
-    full: bool
-    by: str
-
-    @classmethod
-    def of(cls, source: Source) -> "FollowUp | None":
-        """Return what the source's row says."""
-        kept = source.follow_up
-        return cls(SyncRun.Trigger(kept["trigger"]), bool(kept["full"]), str(kept["by"])) if kept else None
-
-    def joined(self, later: "FollowUp") -> "FollowUp":
-        """Merge a later request: who asked first is named, unless the later one asks for more."""
-        return later if later.full and not self.full else self
-
-    def as_kept(self) -> dict[str, object]:
-        """Return it as the source's row keeps it."""
-        return {"trigger": self.trigger.value, "full": self.full, "by": self.by}
-
-
 def start(
     source: Source,
     *,
@@ -87,7 +62,7 @@ def start(
         asked = FollowUp(trigger, full or (pending is not None and pending.full), by.name)
         run = _queue(source, asked, profiles_run=profiles_run, now=now)
         if pending is not None:
-            _replace(waiting, None)
+            follow_ups.replace(waiting, None)
         _record("sync.started", source, by=by, now=now, run=run.public_id, trigger=trigger.value, full=asked.full)
     return run
 
@@ -127,9 +102,9 @@ def start_follow_up(source: Source, *, now: datetime) -> SyncRun | None:
         # each other.
         with transaction.atomic():
             run = _queue(source, asked, profiles_run=None, now=now)
-            _take_follow_up(source)
+            follow_ups.take(source)
             _record("sync.started", source, by=by, now=now, run=run.public_id, trigger=run.trigger, full=asked.full)
-    except (AlreadyRunning, _FollowUpTaken):
+    except (AlreadyRunning, follow_ups.Taken):
         return None
     return run
 
@@ -151,6 +126,14 @@ def start_all(
         except AlreadyRunning:
             continue
     return runs
+
+
+def request_all(
+    sources: Sequence[Source], *, trigger: SyncRun.Trigger, by: Actor, now: datetime, full: bool = False
+) -> list[SyncRun]:
+    """Queue a run of each source, or have it follow the active one; return those queued. Raises as `request` does."""
+    asked = [request(source, trigger=trigger, by=by, now=now, full=full) for source in sources]
+    return [run for run in asked if run is not None]
 
 
 def stop(run: SyncRun, *, by: Actor, now: datetime) -> bool:
@@ -200,7 +183,7 @@ def _ask_for_follow_up(source: Source, asked: FollowUp, *, by: Actor, now: datet
     merged = pending.joined(asked) if pending else asked
     active = SyncRun.objects.filter(source=OuterRef("pk"), state__in=ACTIVE_STATES)
     with transaction.atomic():
-        if not _replace(present, merged, Exists(active)):
+        if not follow_ups.replace(present, merged, Exists(active)):
             return False
         if merged != pending:
             details = {"trigger": asked.trigger.value, "full": merged.full}
@@ -208,20 +191,8 @@ def _ask_for_follow_up(source: Source, asked: FollowUp, *, by: Actor, now: datet
     return True
 
 
-def _take_follow_up(source: Source) -> None:
-    """Remove the follow-up that was read. Raises `_FollowUpTaken`."""
-    if not _replace(source, None):
-        raise _FollowUpTaken
-
-
-def _replace(source: Source, follow_up: FollowUp | None, *conditions: Exists) -> bool:
-    """Change the source's follow-up if it still is what was read; tell whether it was."""
-    kept = follow_up.as_kept() if follow_up else {}
-    return bool(Source.objects.filter(*conditions, pk=source.pk, follow_up=source.follow_up).update(follow_up=kept))
-
-
 def _require_served(source: Source) -> None:
-    if source.status != Source.Status.ACTIVE or not source.activation.enabled:
+    if not is_served(source):
         raise SourceRetired(source)
 
 
@@ -247,6 +218,11 @@ def claim(run_id: int, *, now: datetime) -> SyncRun | None:
     if run is None or not run_states.move(run, RunState.SNAPSHOT, now=now, attempt=run.attempt + 1):
         return None
     return run
+
+
+def is_served(source: Source) -> bool:
+    """Tell whether the source may be synced: it is in the specification and the sync is on."""
+    return source.status == Source.Status.ACTIVE and source.activation.enabled
 
 
 def active_run(source: Source) -> SyncRun | None:

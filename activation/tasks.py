@@ -13,6 +13,7 @@ from activation import (
     pulse,
     recovery,
     run_steps,
+    schedules,
     suppressions,
     watching,
 )
@@ -35,6 +36,7 @@ def tick(**_: object) -> None:
         recovery.put_back_stalled,
         enabling.follow_specifications,
         watching.start_follow_ups,
+        schedules.start_due,
         watching.start_syncs_of_new_runs,
         suppressions.retry_pending,
     ):

@@ -2,17 +2,21 @@
 
 from django.urls import path
 
-from activation.views import alerts, connecting, destinations, runs, switch
+from activation.views import alerts, connecting, control, destinations, runs, schedule, switch
 
 app_name = "activation"
 
-_SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings/activation"
-_ALERTS = "o/<slug:organisation>/projects/<slug:project>/settings/alerts"
+_PROJECT_SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings"
+_SETTINGS = f"{_PROJECT_SETTINGS}/activation"
+_ALERTS = f"{_PROJECT_SETTINGS}/alerts"
 
 urlpatterns = [
     path(_SETTINGS, switch.show, name="settings"),
     path(f"{_SETTINGS}/check", switch.check, name="check"),
-    path(f"{_SETTINGS}/sync", switch.sync, name="sync"),
+    path(f"{_SETTINGS}/sync", control.sync_project, name="sync"),
+    path(f"{_SETTINGS}/full-sync", control.full_sync_of_project, name="full_sync"),
+    path(f"{_SETTINGS}/stop", control.stop_project, name="stop"),
+    path(f"{_PROJECT_SETTINGS}/schedule", schedule.schedule, name="schedule"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
     path(f"{_SETTINGS}/disable", connecting.disable, name="disable"),
@@ -31,5 +35,8 @@ urlpatterns = [
         name="destination_sources",
     ),
     path("o/<slug:organisation>/sources/<slug:source>/", runs.show_source, name="source"),
+    path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),
+    path("o/<slug:organisation>/sources/<slug:source>/full-sync", control.full_sync_of_source, name="full_sync_source"),
     path("o/<slug:organisation>/syncs/<slug:run>/", runs.show_run, name="run"),
+    path("o/<slug:organisation>/syncs/<slug:run>/stop", control.stop_run, name="stop_run"),
 ]

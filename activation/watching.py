@@ -13,10 +13,11 @@ from projects import runs
 def start_syncs_of_new_runs(*, now: datetime) -> list[SyncRun]:
     """Queue a sync of every source that has not seen its project's newest finished Profiles run.
 
+    Only where the schedule says so: the others have times of their own (`activation.schedules`).
     A source with an active run is left for later: however many Profiles runs finish meanwhile, one sync follows.
     """
     started: list[SyncRun] = []
-    for activation in Activation.objects.filter(enabled=True).select_related("project__organisation"):
+    for activation in Activation.objects.filter(enabled=True, schedule={}).select_related("project__organisation"):
         newest = runs.latest_finished(activation.project)
         if newest is None:
             continue

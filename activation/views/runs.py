@@ -8,8 +8,10 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, organisation_page
-from activation import run_pages
+from accounts.roles import Permission
+from activation import run_pages, syncs
 from activation.access import run_for, source_for
+from activation.follow_ups import FollowUp
 from activation.standings import of_run
 
 _PER_PAGE = 50
@@ -18,11 +20,24 @@ _PER_PAGE = 50
 @require_safe
 @organisation_page()
 def show_source(request: SignedInRequest, source: str) -> HttpResponse:
-    """List a source's runs, newest first."""
+    """List a source's runs, newest first, with what can be done about it; polled by htmx, only its state."""
     row = source_for(request.actor, source)
     page = Paginator(row.runs.order_by("-queued_at", "-pk"), _PER_PAGE).get_page(request.GET.get("page"))
-    rows = [(run, *of_run(run)) for run in page]
-    return render(request, "activation/source.html", {"source": row, "page": page, "rows": rows})
+    active = syncs.active_run(row)
+    context = {
+        "source": row,
+        "page": page,
+        "rows": [(run, *of_run(run)) for run in page],
+        "active": active,
+        "active_word": of_run(active)[1] if active else "",
+        "follow_up": FollowUp.of(row),
+        "served": syncs.is_served(row),
+        "may_sync": request.actor.may(Permission.RUN_SYNCS),
+    }
+    template = "activation/_source_state.html" if request.htmx else "activation/source.html"
+    response = render(request, template, context)
+    patch_vary_headers(response, ("HX-Request",))
+    return response
 
 
 @require_safe
@@ -30,7 +45,11 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
 def show_run(request: SignedInRequest, run: str) -> HttpResponse:
     """Show one run; polled by htmx while it is under way, only its state."""
     row = run_for(request.actor, run)
-    context = {"run": row, "told": run_pages.tell(row, now=timezone.now())}
+    context = {
+        "run": row,
+        "told": run_pages.tell(row, now=timezone.now()),
+        "may_sync": request.actor.may(Permission.RUN_SYNCS),
+    }
     page = "activation/_run_state.html" if request.htmx else "activation/run.html"
     response = render(request, page, context)
     patch_vary_headers(response, ("HX-Request",))

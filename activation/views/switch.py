@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,10 +11,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import SignedInRequest, see_other
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import samples, standings, syncs
-from activation.models import Activation, Source, SyncRun
+from activation import samples, schedules, standings
+from activation.models import Activation, Source
 from activation.preconditions import Point, grants_sql, preconditions
-from activation.views import waking
 from projects import checks
 from projects import tasks as project_tasks
 from projects.models import Project
@@ -45,26 +43,6 @@ def check(request: SignedInRequest, project: Project) -> HttpResponse:
     """Ask for a check of the warehouse for this project."""
     asked = checks.request_check(project.warehouse, project=project, by=request.actor, now=timezone.now())
     project_tasks.wake(asked)
-    return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)
-
-
-@require_POST
-@project_page(permission=Permission.RUN_SYNCS)
-def sync(request: SignedInRequest, project: Project) -> HttpResponse:
-    """Start a sync of every source that has none running, or of the one that is named."""
-    sources = Source.objects.select_related("activation").filter(
-        activation__project=project, status=Source.Status.ACTIVE
-    )
-    if request.POST.get("source"):
-        sources = sources.filter(public_id=request.POST["source"])
-    try:
-        started = syncs.start_all(list(sources), trigger=SyncRun.Trigger.PERSON, by=request.actor, now=timezone.now())
-    except syncs.SourceRetired as refusal:
-        messages.error(request, str(refusal))
-    else:
-        waking.for_syncs()
-        if not started:
-            messages.info(request, "A sync is running already. It ends by itself; then you can start another.")
     return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)
 
 
@@ -100,6 +78,7 @@ def _synced(project: Project, activation: Activation) -> dict[str, object]:
         "standings": rows,
         "summary": standings.summary(activation, rows),
         "missing": missing,
+        "schedule": schedules.of(activation).words,
         "sample": sample,
         "samples": samples.of_source(sample) if sample else [],
     }

@@ -58,6 +58,9 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:settings": (VIEWER, NOT_ALLOWED),
     "activation:check": (NOT_ALLOWED, ADMIN),
     "activation:sync": (NOT_ALLOWED, EDITOR),
+    "activation:full_sync": (EDITOR, EDITOR),
+    "activation:stop": (EDITOR, EDITOR),
+    "activation:schedule": (VIEWER, EDITOR),
     "activation:enable": (ADMIN, ADMIN),
     "activation:probe": (ADMIN, NOT_ALLOWED),
     "activation:disable": (ADMIN, ADMIN),
@@ -69,7 +72,10 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:destination": (VIEWER, NOT_ALLOWED),
     "activation:destination_sources": (VIEWER, NOT_ALLOWED),
     "activation:source": (VIEWER, NOT_ALLOWED),
+    "activation:sync_source": (NOT_ALLOWED, EDITOR),
+    "activation:full_sync_source": (EDITOR, EDITOR),
     "activation:run": (VIEWER, NOT_ALLOWED),
+    "activation:stop_run": (EDITOR, EDITOR),
 }
 # Addresses of a person or of the product rather than of an organisation; each has tests of its own.
 NOT_OF_AN_ORGANISATION = {

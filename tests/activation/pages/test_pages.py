@@ -228,15 +228,6 @@ def test_a_destination_of_others_is_no_choice(project, admin, outsider, redis_se
 # On
 
 
-def test_sync_now_starts_what_is_idle_and_says_when_everything_runs(activation, project, admin, editor):
-    page = text(editor.client.post(address("sync", project), follow=True))
-    assert "A sync is running already." in page
-    SyncRun.objects.filter(source__id_type="email").update(state=RunState.SUCCEEDED)
-    editor.client.post(address("sync", project))
-    assert SyncRun.objects.filter(source__id_type="email").count() == 2
-    assert SyncRun.objects.filter(source__id_type="salesforce_id").count() == 1
-
-
 def test_turning_off_asks_first_and_keeps_what_is_served(activation, project, admin):
     page = text(admin.client.get(address("disable", project)))
     assert "Yes, turn off" in page
