@@ -179,6 +179,7 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
                 suppressions=kept_out,
                 still_ours=lambda: heartbeat.ours,
                 counts=counts,
+                cancel=warehouse.cancel,
             )
             deletes = (
                 snapshots.read_deletes(warehouse, table_name(run, "deletes"), partition.number)

@@ -13,6 +13,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
+from activation.engine.rows import Rows
 from projects.warehouses.port import Kind, Value
 
 OUTPUT = pa.schema([("key", pa.string()), ("json", pa.string()), ("suppressed", pa.bool_())])
@@ -35,7 +36,8 @@ class Encoder:
 
     Shapes:
         in:  `_id` (text), then one column per value, told apart by position: names may repeat or be anything.
-        out: `key` (text), `json` (text; NULL means: remove the field), `suppressed` (boolean).
+        out of `encode`: `key` (text), `json` (text; NULL means: remove the field), `suppressed` (boolean).
+        out of `pack`: the same rows for the wire (`activation.engine.rows`).
     """
 
     def __init__(
@@ -77,26 +79,38 @@ class Encoder:
         """Return the keys and JSON texts of a batch's rows, in its order."""
         if batch.num_rows == 0:
             return pa.RecordBatch.from_pylist([], schema=OUTPUT)
-        self._connection.register("batch", _plain(batch, self._names))
-        try:
-            table = self._connection.sql(self._sql(), params=self._parameters()).to_arrow_table()
-        finally:
-            self._connection.unregister("batch")
-        return _one_batch(table)
+        select = "SELECT key, CASE WHEN suppressed THEN NULL ELSE json END AS json, suppressed"
+        return _one_batch(self._run(batch, select)).cast(OUTPUT)
+
+    def pack(self, batch: pa.RecordBatch) -> Rows:
+        """Return a batch's rows as Redis reads them, in its order; suppressed ones as rows to be removed.
+
+        A call costs some milliseconds beside what the rows cost: give thousands at a time.
+        """
+        ids = _plain_column(batch.column(0)).cast(pa.string())
+        if batch.num_rows == 0:
+            return Rows.gone(self._prefix, ids)
+        packed = f"concat({_bulk('key')}, {_bulk('json')})"
+        found = self._run(batch, f"SELECT CASE WHEN suppressed THEN NULL ELSE {packed} END AS packed")
+        return Rows(self._prefix, ids, _one_batch(found).column(0))
 
     def close(self) -> None:
         """Free the memory; closing twice is fine."""
         self._connection.close()
 
-    def _sql(self) -> str:
+    def _run(self, batch: pa.RecordBatch, select: str) -> pa.Table:
+        """Select from `key`, `json` and `suppressed` of a batch's rows."""
+        suppressed = "false"
+        if self._any_suppressed:
+            found = ["sha256(? || sha256(? || key)) IN (SELECT digest FROM suppressed)"] * len(self._secrets)
+            suppressed = " OR ".join(found)
         encoded = f"SELECT ? || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
-        if not self._any_suppressed:
-            return f"SELECT key, json, false AS suppressed FROM ({encoded})"  # noqa: S608 - as above
-        found = " OR ".join(["sha256(? || sha256(? || key)) IN (SELECT digest FROM suppressed)"] * len(self._secrets))
-        return (
-            "SELECT key, CASE WHEN suppressed THEN NULL ELSE json END AS json, suppressed "  # noqa: S608 - as above
-            f"FROM (SELECT key, json, {found} AS suppressed FROM ({encoded}))"
-        )
+        sql = f"{select} FROM (SELECT key, json, {suppressed} AS suppressed FROM ({encoded}))"  # noqa: S608 - as above
+        self._connection.register("batch", _plain(batch, self._names))
+        try:
+            return self._connection.sql(sql, params=self._parameters()).to_arrow_table()
+        finally:
+            self._connection.unregister("batch")
 
     def _parameters(self) -> list[str]:
         keyed = [text for secret in self._secrets for text in (secret, secret)] if self._any_suppressed else []
@@ -112,6 +126,11 @@ def _json_object(values: Sequence[Value]) -> str:
         parts.append(f"coalesce({_JSON[value.kind].format(x=f'c{position}')}, 'null')")
     parts.append("'}'" if values else "'{}'")
     return f"concat({', '.join(parts)})"
+
+
+def _bulk(text: str) -> str:
+    """Return the arguments of `concat` that make a text expression a bulk string."""
+    return f"'$', strlen({text}), chr(13) || chr(10), {text}, chr(13) || chr(10)"
 
 
 def _literal(text: str) -> str:
@@ -157,4 +176,4 @@ def _plain_column(column: pa.Array) -> pa.Array:
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    return table.combine_chunks().to_batches()[0].cast(OUTPUT)
+    return table.combine_chunks().to_batches()[0]

@@ -17,8 +17,9 @@ from activation.engine.bookkeeping import (
 )
 from activation.engine.connection import connect
 from activation.engine.node import Limits
-from activation.engine.partition_writer import ChunkReport, PartitionWriter, Text
+from activation.engine.partition_writer import ChunkReport, PartitionWriter
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.rows import Rows, Text
 
 __all__ = [
     "Bookkeeping",
@@ -86,9 +87,9 @@ class Loader:
         return PartitionWriter(self._deployment, self._ledger, claim, field=self._field, pauses=self._pauses)
 
     def write(self, claim: Claim, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
-        """Write rows behind the fence as `PartitionWriter.write` does, without leaving a witness."""
+        """Write a few rows behind the fence, each value under its key; None removes the field. Leaves no witness."""
         with self.partition(claim) as writer:
-            return writer.write(keys, values)
+            return writer.write(Rows.of(keys, values))
 
     def marker(self) -> str | None:
         """Return the run whose snapshot the destination holds; None when unknown or lost on some primary."""

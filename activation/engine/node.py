@@ -182,7 +182,7 @@ class Channel:
         packed: list[bytes] = self._connection.pack_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
         return packed
 
-    def send(self, packed: list[bytes]) -> None:
+    def send(self, packed: Sequence[bytes | memoryview]) -> None:
         """Send a packed command; its reply is read later, in order."""
         self.pending += 1
         self._translated(self._connection.send_packed_command, packed, check_health=False)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Self
 
 from activation.engine.bookkeeping import Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
@@ -23,8 +24,9 @@ from activation.engine.errors import (
     Redirected,
     ScriptUnknown,
 )
-from activation.engine.node import Channel, Command, Node, Reply
+from activation.engine.node import Channel, Node, Reply
 from activation.engine.replies import fault
+from activation.engine.rows import Rows, bulk, cut
 from activation.engine.scripts import CHUNK, WITNESS
 
 CHUNK_ROWS = 200
@@ -33,8 +35,10 @@ LARGEST_VALUE = 16_000_000
 _ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large"}
 # Answers of a server that changed its role or loads its data: what it acknowledged before may be gone.
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
+_CALL = b"$7\r\nEVALSHA\r\n" + bulk(CHUNK.sha) + bulk(0)
+_FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
 
-Text = str | bytes
+Packed = Sequence[bytes | memoryview]
 
 
 @dataclass
@@ -53,24 +57,12 @@ class ChunkReport:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Rows of one primary by their positions: first those to write, then those to delete."""
+    """Rows of one primary as the end of a command, and their positions; all to be written or all to be removed."""
 
     node: Node
-    writes: Sequence[int]
-    deletes: Sequence[int]
-
-    @property
-    def positions(self) -> Sequence[int]:
-        return [*self.writes, *self.deletes]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    keys: Sequence[Text]
-    values: Sequence[Text | None]
-
-    def size(self, position: int) -> int:
-        return len(self.keys[position]) + len(self.values[position] or "")
+    positions: Sequence[int]
+    removes: bool
+    body: bytes | memoryview
 
 
 class PartitionWriter:
@@ -105,14 +97,19 @@ class PartitionWriter:
         self._broken = True
         self._stack.close()
 
-    def write(self, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
-        """Set the field of each key to its value, and remove it where the value is None.
+    def write(self, rows: Rows) -> ChunkReport:
+        """Set the field of each row's key to its value, or remove it.
 
-        Give a few thousand rows at a time, no key twice. After an error some of the chunks may be written.
+        Give some megabytes at a time, no key twice. After an error some of the chunks may be written.
         """
-        rows, report = _Rows(keys, values), ChunkReport()
+        report = ChunkReport()
         with self._whole():
-            left = [position for position in range(len(keys)) if _fits(rows, position, report)]
+            # Redis would cut the connection over a value beyond its limit, so those are refused here.
+            report.failures = [(position, "too_large") for position in rows.larger_than(LARGEST_VALUE)]
+            refused = {position for position, _ in report.failures}
+            left: Sequence[int] = range(len(rows))
+            if refused:
+                left = [position for position in left if position not in refused]
             for pause in (*self._pauses, None):
                 left, busy = self._write_once(rows, left, report)
                 if busy is None:
@@ -132,13 +129,7 @@ class PartitionWriter:
         new owner holds of the partition is not proved by this connection.
         """
         with self._whole():
-            requests = [
-                (
-                    self._channels[node],
-                    ("EVAL", WITNESS.text, 2, *self._keys(tag), self.claim.partition, self.claim.text),
-                )
-                for tag, node in self._tags
-            ]
+            requests = [(self._channels[node], self._witness_of(tag, node)) for tag, node in self._tags]
             for (_, node), reply in zip(self._tags, _exchange(requests), strict=True):
                 if isinstance(reply, Redirected):
                     self._deployment.expire()
@@ -148,8 +139,9 @@ class PartitionWriter:
                 if reply != 1:
                     raise FenceMissing if reply < 0 else FenceMoved
 
-    def _keys(self, tag: str) -> tuple[str, str]:
-        return self._ledger.key(tag, "fence"), self._ledger.key(tag, "witness")
+    def _witness_of(self, tag: str, node: Node) -> Packed:
+        keys = self._ledger.key(tag, "fence"), self._ledger.key(tag, "witness")
+        return self._channels[node].pack(("EVAL", WITNESS.text, 2, *keys, self.claim.partition, self.claim.text))
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -161,14 +153,13 @@ class PartitionWriter:
         self._broken = False
 
     def _write_once(
-        self, rows: _Rows, positions: Sequence[int], report: ChunkReport
+        self, rows: Rows, positions: Sequence[int], report: ChunkReport
     ) -> tuple[list[int], DestinationError | None]:
-        """Send every chunk once; return the positions that Redis could not take at the moment, and why."""
+        """Send the rows at `positions` once; return those that Redis could not take at the moment, and why."""
         left: list[int] = []
         busy: DestinationError | None = None
-        chunks = list(self._chunks(rows, positions))
-        replies = self._send(chunks, [self._command(rows, chunk) for chunk in chunks])
-        for chunk, reply in zip(chunks, replies, strict=True):
+        chunks = self._chunks(rows, positions)
+        for chunk, reply in zip(chunks, self._send(chunks), strict=True):
             refused = _refusal(reply, chunk.node)
             if refused is None:
                 _add(report, reply, chunk.positions)
@@ -177,42 +168,44 @@ class PartitionWriter:
                 left.extend(chunk.positions)
             else:
                 raise refused
-        return left, busy
+        return sorted(left), busy
 
-    def _chunks(self, rows: _Rows, positions: Sequence[int]) -> Iterator[_Chunk]:
-        by_node: dict[Node, list[int]] = defaultdict(list)
-        if self._deployment.settings.cluster_mode:
-            for position in positions:
-                by_node[self._deployment.node_for(rows.keys[position])].append(position)
-        elif positions:
-            by_node[self._deployment.primaries()[0]].extend(positions)
-        for node, own in by_node.items():
+    def _chunks(self, rows: Rows, positions: Sequence[int]) -> list[_Chunk]:
+        """Cut the rows at `positions` into chunks, in an order that gives every primary work from the beginning on."""
+        if not len(positions):
+            return []
+        lanes = [_cut(node, rows.take(own), own) for node, own in self._by_node(rows, positions).items()]
+        return [chunk for chunk in chain.from_iterable(zip_longest(*lanes)) if chunk is not None]
+
+    def _by_node(self, rows: Rows, positions: Sequence[int]) -> dict[Node, Sequence[int]]:
+        if not self._deployment.settings.cluster_mode:
+            by_node: dict[Node, Sequence[int]] = {self._deployment.primaries()[0]: positions}
+        else:
+            owners, found = self._deployment.owners(), defaultdict[Node, list[int]](list)
+            for position, slot in zip(positions, rows.take(positions).slots(), strict=True):
+                found[owners[slot]].append(position)
+            by_node = dict(found)
+        for node in by_node:
             if node not in self._channels:
                 raise _changed(node)
-            for piece in _pieces(rows, own):
-                writes = [position for position in piece if rows.values[position] is not None]
-                deletes = [position for position in piece if rows.values[position] is None]
-                yield _Chunk(node, writes, deletes)
+        return by_node
 
-    def _command(self, rows: _Rows, chunk: _Chunk) -> Command:
-        command: list[Text | int] = ["EVALSHA", CHUNK.sha, 0, self._ledger.fence_of(chunk.node)]
-        command += (self.claim.partition, self.claim.text, self._field, len(chunk.writes))
-        for position in chunk.writes:
-            command += (rows.keys[position], rows.values[position] or "")
-        command += (rows.keys[position] for position in chunk.deletes)
-        return command
+    def _command(self, chunk: _Chunk) -> Packed:
+        count = len(chunk.positions)
+        writes, words = (0, count) if chunk.removes else (count, 2 * count)
+        fixed = (self._ledger.fence_of(chunk.node), self.claim.partition, self.claim.text, self._field, writes)
+        return [b"*%d\r\n%b%b" % (_FIXED_WORDS + words, _CALL, b"".join(bulk(word) for word in fixed)), chunk.body]
 
-    def _send(self, chunks: Sequence[_Chunk], commands: Sequence[Command]) -> list[Reply | DestinationError]:
-        """Send all chunks before the first reply is read, so that primaries work while we pack, and side by side."""
-        replies = _exchange(
-            [(self._channels[chunk.node], command) for chunk, command in zip(chunks, commands, strict=True)]
-        )
+    def _send(self, chunks: Sequence[_Chunk]) -> list[Reply | DestinationError]:
+        """Send all chunks before the first reply is read, so that primaries work while we send, and side by side."""
+        requests = [(self._channels[chunk.node], self._command(chunk)) for chunk in chunks]
+        replies = _exchange(requests)
         unknown = [index for index, reply in enumerate(replies) if isinstance(reply, ScriptUnknown)]
         if not unknown:
             return replies
-        for channel in dict.fromkeys(self._channels[chunks[index].node] for index in unknown):
+        for channel in dict.fromkeys(requests[index][0] for index in unknown):
             _teach(channel)
-        again = _exchange([(self._channels[chunks[index].node], commands[index]) for index in unknown])
+        again = _exchange([requests[index] for index in unknown])
         for index, reply in zip(unknown, again, strict=True):
             replies[index] = reply
         return replies
@@ -225,12 +218,17 @@ def _changed(node: Node) -> DestinationBusy:
     )
 
 
-def _fits(rows: _Rows, position: int, report: ChunkReport) -> bool:
-    """Redis would cut the connection over a value beyond its limit, so those are refused here."""
-    if rows.size(position) <= LARGEST_VALUE:
-        return True
-    report.failures.append((position, "too_large"))
-    return False
+def _cut(node: Node, rows: Rows, positions: Sequence[int]) -> Iterator[_Chunk]:
+    """Cut rows of one primary: Redis serves nobody else while a script runs, so chunks stay small in rows and bytes."""
+    writes, removes = rows.split()
+    start = 0
+    for count, body in cut(rows.take(writes).packed, rows=CHUNK_ROWS, size=CHUNK_BYTES):
+        yield _Chunk(node, [positions[n] for n in writes[start : start + count]], removes=False, body=body)
+        start += count
+    for first in range(0, len(removes), CHUNK_ROWS):
+        piece = removes[first : first + CHUNK_ROWS]
+        keys = b"".join(map(bulk, rows.take(piece).keys()))
+        yield _Chunk(node, [positions[n] for n in piece], removes=True, body=keys)
 
 
 def _teach(channel: Channel) -> None:
@@ -240,24 +238,10 @@ def _teach(channel: Channel) -> None:
         raise scripts_refused(reply)
 
 
-def _exchange(requests: Sequence[tuple[Channel, Command]]) -> list[Reply | DestinationError]:
+def _exchange(requests: Sequence[tuple[Channel, Packed]]) -> list[Reply | DestinationError]:
     for channel, command in requests:
-        channel.send(channel.pack(command))
+        channel.send(command)
     return [channel.read_reply() for channel, _ in requests]
-
-
-def _pieces(rows: _Rows, positions: Sequence[int]) -> Iterator[list[int]]:
-    """Cut into chunks: Redis serves nobody else while a script runs, so they stay small in rows and bytes."""
-    piece: list[int] = []
-    size = 0
-    for position in positions:
-        if piece and (len(piece) == CHUNK_ROWS or size + rows.size(position) > CHUNK_BYTES):
-            yield piece
-            piece, size = [], 0
-        piece.append(position)
-        size += rows.size(position)
-    if piece:
-        yield piece
 
 
 def _refusal(reply: Reply | DestinationError, node: Node) -> Exception | None:

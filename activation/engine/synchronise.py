@@ -4,20 +4,26 @@ Knows no records and no clock: what it must ask about, whether the partition sti
 suppressed, comes in as arguments.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from activation.engine.ahead import Ahead
+from activation.engine.counts import Counts
 from activation.engine.encoding import Encoder
+from activation.engine.pace import Pace
 from activation.engine.partition_writer import ChunkReport
+from activation.engine.portions import portions
 from activation.engine.profiles import suppression_digest
+from activation.engine.rows import Rows
 
-# Rows a write hands to the loader, which splits them into fenced chunks and pipelines those.
-WRITE_ROWS = 4_000
+__all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions", "TooManyRowFaults"]
+
+# What is encoded and written at a time, as it comes from the warehouse; the writer cuts it into fenced chunks.
+WRITE_ROWS = 32_000
+WRITE_BYTES = 8_000_000
 # More row faults than this share of the rows, or this many from the first row on, and the run is not worth going on.
 _MOST_FAULTS = 0.01
 _FAULTS_IN_A_ROW = 100
@@ -41,40 +47,11 @@ class TooManyRowFaults(Exception):
 class Writer(Protocol):
     """What writes: `activation.engine.partition_writer.PartitionWriter`, or a stand-in that fails on demand."""
 
-    def write(self, keys: Sequence[str], values: Sequence[str | None]) -> ChunkReport:
-        """Write values, delete where a value is None; return what was acknowledged."""
+    def write(self, rows: Rows) -> ChunkReport:
+        """Write or remove each row; return what was acknowledged."""
 
     def witness(self) -> None:
         """Leave at the destination that everything before was acknowledged."""
-
-
-@dataclass
-class Counts:
-    """What the destination acknowledged, in rows; `failures` counts refused rows by reason."""
-
-    written: int = 0
-    deleted: int = 0
-    suppressed: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def failed(self) -> int:
-        """Rows the destination refused."""
-        return self.failures.total()
-
-    @property
-    def rows(self) -> int:
-        """All rows handled."""
-        return self.written + self.deleted + self.suppressed + self.failed
-
-    def as_fields(self) -> dict[str, int]:
-        """Return the counts by the names of the records' columns."""
-        return {
-            "written": self.written,
-            "deleted": self.deleted,
-            "suppressed": self.suppressed,
-            "failed": self.failed,
-        }
 
 
 @dataclass
@@ -94,18 +71,34 @@ class Suppressions:
         self.last, digests = self.since(self.last)
         return set(digests)
 
-    def hits(self, keys: Iterable[str], digests: set[str]) -> list[str]:
-        """Return those of `keys` whose digest is among `digests`."""
+    def hits(self, keys: Sequence[str], digests: set[str]) -> list[int]:
+        """Return the positions of those of `keys` whose digest is among `digests`."""
         secrets = list(self.secrets.values())
-        return [key for key in keys if any(suppression_digest(secret, key) in digests for secret in secrets)]
+        return [
+            n for n, key in enumerate(keys) if any(suppression_digest(secret, key) in digests for secret in secrets)
+        ]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows to write at a time. The encoder knew the first `known` of the news when it made them."""
+
+    rows: Rows
+    upserts: bool
+    known: int
+
+
+def _nothing() -> None:
+    """Do nothing: nothing waits."""
 
 
 @dataclass
 class PartitionLoad:
     """The loading of one partition, from its first row to its last.
 
-    `still_ours` is asked before each write. Raises `ClaimLost`, `TooManyRowFaults`, and what the writer and the
-    streams raise.
+    Reading and encoding go on in a side thread while this one writes. `still_ours` is asked before each write, `cancel`
+    is called when the load ends early, to stop the statement that is being read. Raises `ClaimLost`,
+    `TooManyRowFaults`, and what the writer and the streams raise.
     """
 
     writer: Writer
@@ -113,53 +106,72 @@ class PartitionLoad:
     suppressions: Suppressions
     still_ours: Callable[[], bool]
     counts: Counts = field(default_factory=Counts)
+    pace: Pace = field(default_factory=Pace)
+    cancel: Callable[[], None] = _nothing
+    # Each news' digests, in order. This thread appends, after a write; the side thread reads.
+    _news: list[set[str]] = field(default_factory=list, init=False, repr=False)
 
     def run(self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], *, prefix: str) -> Counts:
         """Write every row of `upserts` (`_id` and the values), delete every `_id` of `deletes`, leave the witness."""
-        for batch in upserts:
-            for start in range(0, batch.num_rows, WRITE_ROWS):
-                self._write_encoded(self.encoder.encode(batch.slice(start, WRITE_ROWS)))
-        for batch in deletes:
-            keys = pc.binary_join_element_wise(prefix, batch.column(0).cast(pa.string()), "")
-            for start in range(0, len(keys), WRITE_ROWS):
-                piece = keys.slice(start, WRITE_ROWS).to_pylist()
-                self._write(piece, [None] * len(piece), upserts=False)
+        with Ahead(self._pieces(upserts, deletes, prefix), cancel=self.cancel) as pieces:
+            for piece in pieces:
+                self._write(piece)
         if not self.still_ours():
             raise ClaimLost
         self.writer.witness()
         return self.counts
 
-    def _write_encoded(self, piece: pa.RecordBatch) -> None:
-        """Write rows that were encoded just now, so that they know every suppression the last write told of."""
-        self._write(piece.column("key").to_pylist(), piece.column("json").to_pylist(), upserts=True)
+    def _pieces(
+        self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], prefix: str
+    ) -> Generator[_Piece, None, None]:
+        """Read and encode; run by the side thread, to which streams and encoder belong meanwhile."""
+        rows, known = self.pace.portion(WRITE_ROWS), 0
+        for batch in portions(upserts, rows=rows, size=WRITE_BYTES):
+            fresh = self._news[known:]
+            known += len(fresh)
+            self.encoder.suppress(set().union(*fresh))
+            yield _Piece(self.encoder.pack(batch), upserts=True, known=known)
+        for batch in portions(deletes, rows=rows, size=WRITE_BYTES):
+            yield _Piece(Rows.gone(prefix, batch.column(0)), upserts=False, known=0)
 
-    def _write(self, keys: Sequence[str], values: Sequence[str | None], *, upserts: bool) -> None:
+    def _write(self, piece: _Piece) -> None:
+        self.pace.wait(len(piece.rows))
         if not self.still_ours():
             raise ClaimLost
-        report = self.writer.write(keys, values)
+        rows = self._without_the_deleted(piece) if piece.upserts else piece.rows
+        report = self.writer.write(rows)
         self.counts.written += report.written
-        held_back = report.deleted if upserts else 0  # among upserts only suppressed ones are deletes
+        held_back = report.deleted if piece.upserts else 0  # among upserts only suppressed ones are deletes
         self.counts.deleted += report.deleted - held_back
         self.counts.suppressed += held_back
-        self.counts.failures.update(code for _, code in report.failures)
-        refused = {position for position, _ in report.failures}
+        self.counts.fail((rows.id(position), reason) for position, reason in report.failures)
         # First, because what was written stays written, also when the run fails.
-        self._honour_new_deletes([key for n, key in enumerate(keys) if values[n] is not None and n not in refused])
-        self._stop_when_hopeless(report, rows=len(keys))
+        self._honour_new_deletes(rows, refused={position for position, _ in report.failures})
+        self._stop_when_hopeless(report, rows=len(rows))
 
-    def _honour_new_deletes(self, written: Sequence[str]) -> None:
-        """Take back those of the keys just written that somebody deleted meanwhile.
+    def _without_the_deleted(self, piece: _Piece) -> Rows:
+        """Hold back those whom news told of since the piece was encoded, so that every write knows all news so far."""
+        late = set().union(*self._news[piece.known :])
+        hits = self.suppressions.hits(piece.rows.keys(), late) if late else []
+        return piece.rows.removing(hits) if hits else piece.rows
+
+    def _honour_new_deletes(self, rows: Rows, *, refused: set[int]) -> None:
+        """Take back those of the rows just written that somebody deleted meanwhile.
 
         A DELETE commits its suppression before it deletes the key. So either its delete came after our write, or its
-        suppression is visible here, after our write was acknowledged.
+        suppression is visible here, after our write was acknowledged. What is encoded by now, but not yet written, is
+        looked through before its own write.
         """
         digests = self.suppressions.news()
         if not digests:
             return
-        self.encoder.suppress(digests)
-        hits = self.suppressions.hits(written, digests)
+        self._news.append(digests)
+        written = [position for position in rows.split()[0] if position not in refused]
+        sent = rows.take(written)
+        hits = self.suppressions.hits(sent.keys(), digests)
         if hits:
-            self.writer.write(hits, [None] * len(hits))
+            gone = sent.take(hits)
+            self.writer.write(gone.removing(range(len(gone))))
             self.counts.written -= len(hits)
             self.counts.suppressed += len(hits)
 

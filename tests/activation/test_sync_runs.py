@@ -125,9 +125,9 @@ def test_a_person_deleted_before_the_sync_is_not_written(world):
 def test_a_person_deleted_while_the_chunk_was_on_its_way_is_taken_back(world, monkeypatch):
     write = PartitionWriter.write
 
-    def write_then_delete(self, keys, values):
-        report = write(self, keys, values)
-        if world.key("person3@example.com") in keys and values[0] is not None:
+    def write_then_delete(self, rows):
+        report = write(self, rows)
+        if world.key("person3@example.com") in set(rows.keys()) and rows.packed[0].is_valid:
             suppress(world, "person3@example.com")
         return report
 
@@ -328,11 +328,11 @@ def test_a_person_deleted_while_a_write_was_under_way_stays_deleted_though_the_r
     write = PartitionWriter.write
     key = world.key("person3@example.com")
 
-    def deleted_before_it_arrives(self, keys, values):
+    def deleted_before_it_arrives(self, rows):
         deleted = suppressions.suppress(world.source.destination, [key], by=world.by, now=timezone.now())
         world.redis.delete(key)
         suppressions.settle(deleted, now=timezone.now())
-        write(self, keys, values)
+        write(self, rows)
         raise WriteBroke("gone")
 
     monkeypatch.setattr(PartitionWriter, "write", deleted_before_it_arrives)

@@ -231,6 +231,21 @@ def test_a_server_out_of_memory_is_transient_and_repeated_for_a_while(place, val
         assert patient.write(CLAIM, KEYS, VALUES).written == 450
 
 
+def test_rows_stay_with_their_keys_when_a_whole_cluster_is_out_of_memory_for_a_while(cluster_place, cluster_loader):
+    def set_limit(limit: int) -> None:
+        for client in cluster_place.clients:
+            client.config_set("maxmemory", limit)
+
+    set_limit(1)
+    cluster_loader._pauses = (0.01,)
+    cluster_loader._deployment.refresh = lambda: set_limit(0)
+
+    assert cluster_loader.write(CLAIM, KEYS, VALUES).written == 450
+    assert cluster_place.profiles() == {
+        key: {VIEW.encode(): value.encode()} for key, value in zip(KEYS, VALUES, strict=True)
+    }
+
+
 def test_a_broken_connection_is_transient_and_not_repeated(tmp_path):
     with EmbeddedServer(tmp_path) as server:
         settings = RedisSettings.from_plain({"address": server.address}, {"password": server.password})

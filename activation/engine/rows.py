@@ -1,0 +1,125 @@
+"""Rows on their way to Redis: already in its wire format, so that none of them becomes a Python object.
+
+The encoder writes each row's key and value as Redis reads them (RESP bulk strings,
+https://redis.io/docs/latest/develop/reference/protocol-spec/), one text per row in an Arrow array. Rows that follow
+each other in the array follow each other in memory, so a chunk of a command is a slice of that memory.
+"""
+
+from binascii import crc_hqx
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activation.engine.slots import SLOTS, slot_of
+
+Text = str | bytes
+
+
+@dataclass(frozen=True, repr=False)
+class Rows:
+    """Rows of one source, by position.
+
+    Shapes:
+        ids: text, the key without `prefix`.
+        packed: key and value as two bulk strings; NULL where the source's field is to be removed.
+    """
+
+    prefix: str
+    ids: pa.Array
+    packed: pa.Array
+
+    @classmethod
+    def of(cls, keys: Sequence[Text], values: Sequence[Text | None]) -> Self:
+        """Pack a handful of rows; None means: remove the field."""
+        packed = [None if value is None else bulk(key) + bulk(value) for key, value in zip(keys, values, strict=True)]
+        texts = [key if isinstance(key, str) else key.decode() for key in keys]
+        return cls("", pa.array(texts, pa.string()), pa.array(packed, pa.binary()))
+
+    @classmethod
+    def gone(cls, prefix: str, ids: pa.Array) -> Self:
+        """Return rows whose field is to be removed."""
+        return cls(prefix, ids.cast(pa.string()), pa.nulls(len(ids), pa.binary()))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def id(self, position: int) -> str:
+        """Return a row's id."""
+        text: str = self.ids[position].as_py()
+        return text
+
+    def keys(self) -> list[str]:
+        """Return every row's key."""
+        return [self.prefix + text for text in self.ids.to_pylist()]
+
+    def slice(self, start: int, count: int) -> "Rows":
+        """Return the rows from a position on, without copying any."""
+        return replace(self, ids=self.ids.slice(start, count), packed=self.packed.slice(start, count))
+
+    def take(self, positions: Sequence[int]) -> "Rows":
+        """Return the rows at some positions, in ascending order, one after the other in memory."""
+        if len(positions) == len(self):
+            return self
+        places = pa.array(positions, pa.int32())
+        return replace(self, ids=self.ids.take(places), packed=self.packed.take(places))
+
+    def removing(self, positions: Sequence[int]) -> "Rows":
+        """Return the same rows, with those at some positions to be removed."""
+        marks = bytearray(len(self))
+        for position in positions:
+            marks[position] = 1
+        mask = pa.array(marks, pa.uint8()).cast(pa.bool_())
+        return replace(self, packed=pc.if_else(mask, pa.scalar(None, self.packed.type), self.packed))
+
+    def split(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the positions of rows to write and of rows to remove."""
+        if not self.packed.null_count:
+            return range(len(self)), ()
+        valid = self.packed.is_valid().to_pylist()
+        return [n for n, there in enumerate(valid) if there], [n for n, there in enumerate(valid) if not there]
+
+    def larger_than(self, size: int) -> list[int]:
+        """Return the positions of rows that are larger than `size` bytes."""
+        sizes = pc.binary_length(self.packed)
+        largest = pc.max(sizes).as_py()
+        if largest is None or largest <= size:
+            return []
+        return [position for position, found in enumerate(sizes.to_pylist()) if found is not None and found > size]
+
+    def slots(self) -> Iterator[int]:
+        """Yield each key's slot in a cluster (`activation.engine.slots`)."""
+        prefix = self.prefix.encode()
+        ids: list[bytes] = self.ids.cast(pa.binary()).to_pylist()
+        if b"{" in prefix:
+            return (slot_of(prefix + text) for text in ids)
+        start = crc_hqx(prefix, 0)  # CRC16 goes on where it stopped, so the prefix counts once
+        return (slot_of(prefix + text) if b"{" in text else crc_hqx(text, start) % SLOTS for text in ids)
+
+
+def bulk(text: Text | int) -> bytes:
+    """Return a text as a bulk string."""
+    data = text if isinstance(text, bytes) else str(text).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def cut(packed: pa.Array, *, rows: int, size: int) -> Iterator[tuple[int, memoryview]]:
+    """Cut an array without NULLs into slices of its memory: count of rows and their bytes.
+
+    Each has at most `rows` rows, and at most `size` bytes unless one row alone is larger.
+    """
+    _, ends, data = packed.buffers()
+    if not len(packed):
+        return
+    offsets = memoryview(ends).cast("i")[packed.offset : packed.offset + len(packed) + 1]
+    content = memoryview(data) if data is not None else memoryview(b"")
+    start, last = 0, len(packed)
+    while start < last:
+        stop = min(start + rows, last)
+        if offsets[stop] - offsets[start] > size:
+            stop = max(start + 1, bisect_right(offsets, offsets[start] + size, start + 1, stop) - 1)
+        yield stop - start, content[offsets[start] : offsets[stop]]
+        start = stop
