@@ -66,7 +66,7 @@ def email(project: Project, news: Sequence[News]) -> dict[str, str]:
 
 
 def webhook(project: Project, news: News) -> dict[str, Any]:
-    """Write the webhook's body about one thing; the fields are described in docs/syncs.md."""
+    """Write the webhook's body about one thing; the fields are described in docs/watching.md."""
     return {
         "event": news.event,
         "reminder": news.reminder,

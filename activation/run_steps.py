@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.vault import SecretUnreadable
-from activation import partitions, run_states, suppressions, syncs
+from activation import partitions, run_states, suppressions, sync_log, syncs
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.bookkeeping import FenceMissing, FenceMoved, WitnessMissing
@@ -240,7 +240,8 @@ def _succeed(run: SyncRun, *, now: datetime) -> bool:
 
 
 def _tidy_up(run: SyncRun, loader: Loader) -> None:
-    """Drop what the run leaves behind; what cannot be dropped now goes with the next run."""
+    """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
+    sync_log.write(run, now=timezone.now())
     try:
         loader.finish(run.public_id)
         tidy_up(run)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from activation.views import alerts, connecting, control, destinations, runs, schedule, switch
+from activation.views import alerts, connecting, control, destinations, runs, schedule, switch, sync_log
 
 app_name = "activation"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     path(f"{_SETTINGS}/full-sync", control.full_sync_of_project, name="full_sync"),
     path(f"{_SETTINGS}/stop", control.stop_project, name="stop"),
     path(f"{_PROJECT_SETTINGS}/schedule", schedule.schedule, name="schedule"),
+    path(f"{_SETTINGS}/log", sync_log.show, name="sync_log"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
     path(f"{_SETTINGS}/disable", connecting.disable, name="disable"),

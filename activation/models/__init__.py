@@ -3,7 +3,7 @@
 from activation.models.alerts import Alert, AlertDelivery, AlertSettings, Problem
 from activation.models.destinations import DestinationProbe, Installation, RedisDestination
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
-from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source
+from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source, SyncLogContent
 from activation.models.suppressions import Suppression
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "RunState",
     "Source",
     "Suppression",
+    "SyncLogContent",
     "SyncPartition",
     "SyncRun",
 ]

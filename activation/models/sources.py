@@ -15,6 +15,14 @@ class DeletedProfilesPolicy(models.TextChoices):
     MAY_RETURN = "may_return", "Deleted profiles may return with the next sync"
 
 
+class SyncLogContent(models.TextChoices):
+    """What the sync log in the warehouse tells."""
+
+    OFF = "off", "Nothing"
+    CHANGES = "changes", "Deleted profiles and failures"
+    EVERYTHING = "everything", "Every profile that was written, deleted or failed"
+
+
 class Activation(models.Model):
     """A project's switch *Enable sync to Redis*: one per project, with one destination.
 
@@ -34,6 +42,9 @@ class Activation(models.Model):
     )
     guard_percent = models.PositiveSmallIntegerField(default=30)
     guard_rows = models.PositiveIntegerField(default=100)
+    sync_log = models.CharField(max_length=12, choices=SyncLogContent, default=SyncLogContent.CHANGES)
+    sync_log_days = models.PositiveSmallIntegerField(default=30)
+    sync_log_tidied_at = models.DateTimeField(null=True)
     seen_revision = models.PositiveIntegerField(default=0)
     seen_placements_at = models.DateTimeField(null=True)
     enabled_by = models.CharField(max_length=254)

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -172,6 +173,16 @@ class DuckDBWarehouse:
     def drop(self, name: str) -> None:
         """Remove a snapshot; statements that read it at the moment go on undisturbed."""
         self._path(name).unlink(missing_ok=True)
+
+    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+        """Write an entry of a log as a file of its own, named for its day; see `port.Warehouse.append`."""
+        return self.create(f"{own_table(log)}_{day:%Y%m%d}_{entry.lower()}", select, uses=uses)
+
+    def forget(self, log: str, *, before: date) -> None:
+        """Remove the entries of days before a day; see `port.Warehouse.forget`."""
+        for name in self.tables(f"{own_table(log)}_"):
+            if name.removeprefix(f"{log}_") < f"{before:%Y%m%d}":
+                self.drop(name)
 
     def cancel(self) -> None:
         """Stop the statements that run now, by ending their processes. May be called from another thread."""

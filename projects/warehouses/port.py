@@ -8,12 +8,24 @@ errors below, with its own words, a class and a position at most.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Protocol, Self
 
 import pyarrow as pa
 
 BLANKS = " \t\n\r\f\v"  # what `Dialect.normalise` trims
+# The sync log's columns, as in the hosted product.
+LOG_COLUMNS = (
+    "connection_id",
+    "sync_run_id",
+    "primary_key",
+    "operation",
+    "status",
+    "error_reason",
+    "sync_started_at",
+    "sync_finished_at",
+)
 OWN_TABLE = re.compile(r"activation_[0-9a-f]{8}_[a-z0-9_]{1,35}")  # at most 55 bytes
 
 
@@ -247,6 +259,17 @@ class Warehouse(Protocol):
 
     def drop(self, name: str) -> None:
         """Drop a table of ours; not being there is fine."""
+
+    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+        """Append a SELECT's rows to a log of ours, made when it is not there yet; return how many.
+
+        The SELECT has the columns `LOG_COLUMNS` in their order. `entry` is a few letters and digits that tell this
+        append from others of the log, `day` the day (UTC) of its `sync_finished_at`. Where tables cannot grow, each
+        entry is a table of its own whose name begins with the log's.
+        """
+
+    def forget(self, log: str, *, before: date) -> None:
+        """Take out of a log the rows of days before a day (UTC). A log that is not there is fine."""
 
     def cancel(self) -> None:
         """Stop the statement that runs now. May be called from another thread."""

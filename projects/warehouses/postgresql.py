@@ -6,6 +6,7 @@ Open it inside the process that uses it: the driver hangs in a child that forked
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import date
 from typing import Any, Self
 
 import adbc_driver_manager
@@ -15,6 +16,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 from projects.warehouses import checks, postgresql_checks
 from projects.warehouses import postgresql_catalogue as catalogue
 from projects.warehouses.port import (
+    LOG_COLUMNS,
     CheckStep,
     Column,
     Dialect,
@@ -135,6 +137,20 @@ class PostgreSQLWarehouse:
     def drop(self, name: str) -> None:
         """Drop a table of ours; not being there is fine, nor is its schema."""
         self._execute(f"DROP TABLE IF EXISTS {self.dialect.snapshot(name)}")
+
+    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+        """Insert a SELECT's rows into a log; see `port.Warehouse.append`."""
+        table, columns = self.dialect.snapshot(log), ", ".join(map(quote, LOG_COLUMNS))
+        with suppress(QueryFailed):  # two sessions may make it at the same time; the insert tells whether it is there
+            self._execute(f"CREATE TABLE IF NOT EXISTS {table} AS SELECT * FROM ({select}) q WITH NO DATA")
+            index = quote(f"{log}_day")
+            self._execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table} USING brin (sync_finished_at)")
+        return self._execute(f"INSERT INTO {table} ({columns}) {select}")
+
+    def forget(self, log: str, *, before: date) -> None:
+        """Delete the rows of days before a day; see `port.Warehouse.forget`."""
+        with suppress(RelationMissing):
+            self._execute(f"DELETE FROM {self.dialect.snapshot(log)} WHERE sync_finished_at < DATE '{before:%Y-%m-%d}'")
 
     def cancel(self) -> None:
         """Stop the statement that runs now. May be called from another thread."""

@@ -47,7 +47,9 @@ def activation(project: Project, admin: Member) -> Activation:
     place = RedisDestination.objects.create(
         organisation=admin.organisation, workspace_id="w", name="Redis", settings={"address": "r:6379"}
     )
-    return Activation.objects.create(project=project, destination=place, enabled_by=admin.user.email)
+    return Activation.objects.create(
+        project=project, destination=place, enabled_by=admin.user.email, enabled_at=timezone.now() - timedelta(days=1)
+    )
 
 
 @pytest.fixture

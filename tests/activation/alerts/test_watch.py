@@ -7,6 +7,7 @@ from django.db import connection
 
 from activation import alert_watch
 from activation.models import Activation, Alert, AlertDelivery, AlertSettings, RunState, Source, SyncRun
+from activation.timetables import Basic, Manual
 from tests.activation.alerts.conftest import finished_run, new_source
 
 FAILED = "email: [Customers] The sync of features_by_email by email failed"
@@ -121,6 +122,41 @@ def test_the_profiles_run_that_was_synced_makes_nothing_stale_when_its_clock_is_
     type(run).objects.update(finished_at=clock.on(minutes=2))
     clock.on(days=2)
     assert look() == []
+
+
+def test_a_time_of_the_schedule_without_a_good_sync_makes_a_source_stale(ends, look, clock, activation):
+    ends()
+    Activation.objects.update(schedule=Basic(minutes=60, since=clock.now).as_kept(), enabled_at=clock.now)
+    clock.on(hours=24, minutes=59)
+    assert look() == []
+    clock.on(minutes=2)
+    assert look() == [STALE]
+
+
+def test_a_new_schedule_counts_from_when_it_was_made(ends, look, clock, activation):
+    ends()
+    clock.on(days=100)
+    Activation.objects.update(schedule=Basic(minutes=1440, since=clock.now).as_kept())
+    clock.on(hours=47)
+    assert look() == []
+    clock.on(hours=2)
+    assert look() == [STALE]
+
+
+def test_a_project_that_is_synced_by_hand_is_never_stale(ends, look, clock, activation, project):
+    ends()
+    Activation.objects.update(schedule=Manual().as_kept())
+    finished_run(project, clock.on(hours=1), "one")
+    clock.on(days=90)
+    assert look() == []
+
+
+def test_a_sync_that_was_turned_on_again_is_due_at_once(ends, look, clock, activation):
+    ends()
+    Activation.objects.update(enabled_at=clock.on(days=10), schedule=Manual().as_kept())
+    assert look() == []
+    clock.on(hours=25)
+    assert look() == [STALE]
 
 
 def test_a_source_that_was_never_synced_is_stale_in_the_end(look, clock, source):

@@ -44,7 +44,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
 @pytest.fixture
 def documented() -> Callable[..., bool]:
     """The check that receivers are told to make, from the documentation."""
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "syncs.md").read_text(), re.DOTALL)
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "watching.md").read_text(), re.DOTALL)
     names: dict[str, Callable[..., bool]] = {}
     exec(code, names)  # our own documentation
     return names["is_genuine"]
