@@ -23,7 +23,8 @@ from activation.models import RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "rate"})
-Verb = Literal["read", "delete"]
+# What a token can be limited to; "sync" is starting and stopping syncs.
+Verb = Literal["read", "delete", "sync"]
 DELETE_WAITS = (
     "The Redis destination cannot be reached at the moment. "
     "The delete is noted: no sync brings these profiles back, and it is retried until Redis has done it."
@@ -134,19 +135,22 @@ def _require(identity: TokenIdentity, handle: Handle, *, verb: Verb, entity: str
     """
     if not identity.actor.may(Permission.CALL_ACTIVATION_API):
         raise AccessRefused
+    if identity.limits and not (
+        within_limits(identity, verb=verb, destination=handle.public_id, entity=entity)
+        and all((entity, each.type) in handle.names for each in ids)
+    ):
+        raise AccessRefused
+
+
+def within_limits(identity: TokenIdentity, *, verb: Verb, destination: str, entity: str) -> bool:
+    """Tell whether the limits of a token let it do that. A limit nobody here knows cannot be kept to: nothing is."""
     limits = identity.limits
-    if not limits:
-        return
-    # A limit that nobody here knows cannot be kept to, so it is not passed over.
-    within = (
+    return (
         limits.keys() <= KNOWN_LIMITS
         and verb in limits.get("verbs", (verb,))
-        and handle.public_id in limits.get("destinations", (handle.public_id,))
+        and destination in limits.get("destinations", (destination,))
         and entity in limits.get("entities", (entity,))
-        and all((entity, each.type) in handle.names for each in ids)
     )
-    if not within:
-        raise AccessRefused
 
 
 def _profile(fields: Mapping[str, bytes]) -> Profile:

@@ -19,7 +19,9 @@ def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIE
 
 def project_by_public_id(actor: Actor, public_id: str, permission: Permission = Permission.VIEW) -> Project:
     """Return the actor's organisation's project of that id. Raises `Http404`, `PermissionRefused`."""
-    return _allowed(_projects(actor).filter(public_id=public_id).first(), actor, permission)
+    # What a caller of the API puts into the address may be anything, a zero byte too.
+    found = _projects(actor).filter(public_id=public_id).first() if public_id.isalnum() else None
+    return _allowed(found, actor, permission)
 
 
 def warehouse_for(actor: Actor, public_id: str, permission: Permission = Permission.VIEW) -> Warehouse:

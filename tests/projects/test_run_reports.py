@@ -81,7 +81,10 @@ def test_who_may_not_report_is_refused(
     assert post(client, project, editor.token(Role.VIEWER), body)[0] == 401
     assert post(client, project, "actv_none", body)[0] == 401
     assert post(client, project, outsider.token(), body)[0] == 404
+    project.public_id += "\x00"
+    assert post(client, project, admin.token(), body)[0] == 404
     assert not ProfilesRun.objects.exists()
+    project.refresh_from_db()
     assert post(client, project, admin.token(), body)[0] == 201
 
 

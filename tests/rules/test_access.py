@@ -3,6 +3,7 @@
 The table says who may what; an address that is not in it fails the test, so none is added without a decision.
 """
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -86,7 +87,16 @@ NOT_OF_AN_ORGANISATION = {
     "accounts:home",
     "accounts:setup",
 }
-API = {"v1/activation", "v2/activation", "v2/projects/<str:project_id>/runs"}
+_CONNECTION = "v2/retl-connections/<str:connection_id>"
+API = {
+    "v1/activation",
+    "v2/activation",
+    f"{_CONNECTION}/start",
+    f"{_CONNECTION}/stop",
+    f"{_CONNECTION}/syncs",
+    f"{_CONNECTION}/syncs/<str:sync_id>",
+    "v2/projects/<str:project_id>/runs",
+}
 OPEN = {"healthz", "readyz"}
 
 
@@ -205,8 +215,9 @@ class TestAnAddressOfAnOrganisation:
 
 def test_the_api_refuses_who_shows_no_token(db):
     for pattern in API:
-        answer = Client().post("/" + pattern.replace("<str:project_id>", "x"), b"{}", content_type="application/json")
-        assert answer.status_code == 401, pattern
+        path = "/" + re.sub(r"<str:\w+>", "x", pattern)
+        for answer in (Client().get(path), Client().post(path, b"{}", content_type="application/json")):
+            assert answer.status_code == 401, pattern
 
 
 def _fine(address: Address, member: Member) -> set[int]:

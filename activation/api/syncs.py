@@ -1,0 +1,215 @@
+"""`/v2/retl-connections/…`: start, list, read and stop the syncs of a source, in the hosted product's shapes.
+
+`connectionId` is the public id of a source. The format: https://www.rudderstack.com/docs/api/retl-connections-api/.
+The order of checks: token, connection, what the token may do, the request, whether it can be done now.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.roles import Permission
+from activation import serving, syncs, tasks
+from activation.access import source_for
+from activation.api import bodies
+from activation.api.activation import TokenRate, identity_of, raw_body
+from activation.api.bodies import BodyInvalid
+from activation.api.formats import json_answer
+from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
+
+PER_PAGE, MOST_PER_PAGE = 50, 100
+STATUSES = {
+    "running": ACTIVE_STATES,
+    "succeeded": (RunState.SUCCEEDED,),
+    "failed": (RunState.FAILED, RunState.CANCELLED),
+}
+_STATUS_OF = {state: name for name, states in STATUSES.items() for state in states}
+_FULL = {"full": True, "incremental": False}
+# Beyond this a page is empty anyway, and the database could not count so far.
+_LAST_PAGE = 10**9
+
+
+class Conflict(APIException):
+    """The source cannot be synced now: 409 with a code that says why."""
+
+    status_code = status.HTTP_409_CONFLICT
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.default_code = code
+
+
+class ConnectionView(APIView):
+    """What the four calls share: how a token's rate counts, and how a connection is found."""
+
+    throttle_classes = (TokenRate,)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
+        return {}
+
+    def source(self, request: Request, connection_id: str, permission: Permission) -> Source:
+        """Return the source, if the token may do that with it. Raises `Http404`, `PermissionRefused`, `AccessRefused`.
+
+        A source of another organisation looks like one that does not exist.
+        """
+        identity = identity_of(request)
+        if not connection_id.isalnum():
+            raise Http404
+        source = source_for(identity.actor, connection_id)
+        identity.actor.require(permission)
+        verb: serving.Verb = "read" if permission == Permission.VIEW else "sync"
+        destination = source.destination.public_id
+        if not serving.within_limits(identity, verb=verb, destination=destination, entity=source.entity):
+            raise serving.AccessRefused
+        return source
+
+
+class StartView(ConnectionView):
+    """`POST …/start {"syncType": "incremental"|"full"}` → `{"syncId"}`; 409 while a sync is active."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: Request, connection_id: str) -> HttpResponse:
+        """Start a sync."""
+        source = self.source(request, connection_id, Permission.RUN_SYNCS)
+        full = _asks_for_full(raw_body(request))
+        try:
+            run = syncs.start(
+                source, trigger=SyncRun.Trigger.API, by=identity_of(request).actor, now=timezone.now(), full=full
+            )
+        except syncs.AlreadyRunning as error:
+            raise Conflict("already_running", str(error)) from None
+        except syncs.SourceRetired as error:
+            raise Conflict("not_synced", str(error)) from None
+        transaction.on_commit(tasks.wake, robust=True)
+        return json_answer(orjson.dumps({"syncId": run.public_id}))
+
+
+class StopView(ConnectionView):
+    """`POST …/stop` → 204, whether or not a sync was active."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: Request, connection_id: str) -> HttpResponse:
+        """Stop the active sync and drop what was to follow it."""
+        source = self.source(request, connection_id, Permission.RUN_SYNCS)
+        run = syncs.active_run(source)
+        if run is not None and syncs.stop(run, by=identity_of(request).actor, now=timezone.now()):
+            transaction.on_commit(tasks.wake, robust=True)
+        return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers={"Cache-Control": "no-store"})
+
+
+class SyncsView(ConnectionView):
+    """`GET …/syncs?status=&started_after=&started_before=&page=&per_page=` → `{"syncs", "paging"}`, newest first."""
+
+    http_method_names = ["get"]
+
+    def get(self, request: Request, connection_id: str) -> HttpResponse:
+        """List a source's syncs."""
+        source = self.source(request, connection_id, Permission.VIEW)
+        asked = request.query_params
+        found = _filtered(source.runs.order_by("-queued_at", "-pk"), asked)
+        page = _whole(asked, "page", 1, most=_LAST_PAGE)
+        per_page = _whole(asked, "per_page", PER_PAGE, most=MOST_PER_PAGE)
+        total = found.count()
+        rows = found[(page - 1) * per_page : page * per_page]
+        following = None
+        if page * per_page < total:
+            following = f"{request.path}?{urlencode({**asked.dict(), 'page': page + 1})}"
+        now = timezone.now()
+        told = {"syncs": [_told(run, now=now) for run in rows], "paging": {"total": total, "next": following}}
+        return json_answer(orjson.dumps(told))
+
+
+class SyncView(ConnectionView):
+    """`GET …/syncs/{syncId}` → the sync."""
+
+    http_method_names = ["get"]
+
+    def get(self, request: Request, connection_id: str, sync_id: str) -> HttpResponse:
+        """Tell where a sync stands."""
+        source = self.source(request, connection_id, Permission.VIEW)
+        run = source.runs.filter(public_id=sync_id).first() if sync_id.isalnum() else None
+        if run is None:
+            raise Http404
+        return json_answer(orjson.dumps(_told(run, now=timezone.now())))
+
+
+def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
+    """Return a sync in the hosted shape. `total` are the rows looked at, `changed` those to write or delete."""
+    counts: SyncRun | syncs.Progress = run if run.state == RunState.SUCCEEDED else syncs.progress(run, now=now)
+    deletes = run.deletes_planned or 0
+    return {
+        "id": run.public_id,
+        "status": _STATUS_OF[RunState(run.state)],
+        "startedAt": _time(run.queued_at),
+        "finishedAt": _time(run.finished_at),
+        "error": "stopped" if run.state == RunState.CANCELLED else run.error or None,
+        "metrics": {
+            "succeeded": {"total": counts.written + counts.deleted + counts.suppressed},
+            "failed": {"total": counts.failed},
+            "changed": {"total": (run.rows_planned or 0) + deletes},
+            "total": (run.snapshot_rows or 0) + deletes,
+        },
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _asks_for_full(raw: bytes) -> bool:
+    """Read the body of a start: empty or without `syncType` it asks for what changed. Raises `BodyInvalid`."""
+    body = bodies.read_json(raw) if raw.strip() else {}
+    if not isinstance(body, dict):
+        raise BodyInvalid("The body must be a JSON object.")
+    wanted = body.get("syncType", "incremental")
+    if not isinstance(wanted, str) or wanted not in _FULL:
+        raise BodyInvalid('syncType must be "incremental" or "full".')
+    return _FULL[wanted]
+
+
+def _filtered(runs: QuerySet[SyncRun], asked: Any) -> QuerySet[SyncRun]:
+    wanted = asked.get("status")
+    if wanted is not None:
+        if wanted not in STATUSES:
+            raise BodyInvalid("status must be running, succeeded or failed.")
+        runs = runs.filter(state__in=STATUSES[wanted])
+    if after := _moment(asked, "started_after"):
+        runs = runs.filter(queued_at__gt=after)
+    if before := _moment(asked, "started_before"):
+        runs = runs.filter(queued_at__lt=before)
+    return runs
+
+
+def _whole(asked: Any, name: str, default: int, *, most: int) -> int:
+    text = asked.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        raise BodyInvalid(f"{name} must be a whole number from 1 to {most}.")
+    return int(text)
+
+
+def _moment(asked: Any, name: str) -> datetime | None:
+    """Read a time of ISO 8601; without a zone it is UTC."""
+    text = asked.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BodyInvalid(f"{name} must be a time in ISO 8601, such as 2026-01-31T08:00:00Z.") from None
