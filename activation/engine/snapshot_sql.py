@@ -3,7 +3,7 @@
 The customer's names appear in one place only, where the view is read (`stage`); from there on columns are positions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from projects.warehouses.port import Column, Dialect, Relation
@@ -88,12 +88,6 @@ def sizes(dialect: Dialect, name: str) -> str:
     """Count a table's rows by partition."""
     part = dialect.quote("_part")
     return f"SELECT {part}, count(*) FROM {dialect.snapshot(name)} GROUP BY {part}"
-
-
-def partition(dialect: Dialect, name: str, number: int, expressions: Mapping[str, str]) -> str:
-    """Read a partition: `_id` and the expressions under the names given."""
-    columns = [dialect.quote("_id"), *(f"{sql} AS {dialect.quote(alias)}" for alias, sql in expressions.items())]
-    return f"SELECT {', '.join(columns)} FROM {dialect.snapshot(name)} WHERE {dialect.quote('_part')} = {number:d}"
 
 
 def _id(dialect: Dialect, shape: Shape) -> str:

@@ -111,7 +111,7 @@ def take(
             dialect, shape, stage, partitions=report.partitions, repeated=repeated, base=carried if repeated else None
         )
         uses = [stage, carried.name] if carried is not None and repeated else [stage]
-        rows = warehouse.create(name, select, order_by=dialect.quote("_part"), uses=uses)
+        rows = warehouse.create(name, select, partitioned=True, uses=uses)
     return replace(report, rows=rows)
 
 
@@ -121,7 +121,7 @@ def take_deletes(warehouse: Warehouse, *, name: str, snapshot: str, base: str, p
     An invalid id that has a base row is in the snapshot (carried over), so it is never taken for gone.
     """
     select = sql.deletes(warehouse.dialect, taken=snapshot, base=base, partitions=partitions)
-    return warehouse.create(name, select, order_by=warehouse.dialect.quote("_part"), uses=[base, snapshot])
+    return warehouse.create(name, select, partitioned=True, uses=[base, snapshot])
 
 
 def partition_sizes(
@@ -143,14 +143,13 @@ def values(dialect: Dialect, columns: Sequence[Column]) -> tuple[Value, ...]:
 
 def read_upserts(warehouse: Warehouse, plan: SnapshotPlan, *, snapshot: str, number: int) -> Iterator[pa.RecordBatch]:
     """Yield a partition's rows in batches: `_id`, then one column per value of `values`, by position."""
-    read = values(warehouse.dialect, plan.columns)
-    expressions = {f"v{position}": value.expression for position, value in enumerate(read)}
-    return _read(warehouse, snapshot, number, expressions)
+    expressions = [value.expression for value in values(warehouse.dialect, plan.columns)]
+    return warehouse.stream_partition(snapshot, number, expressions)
 
 
 def read_deletes(warehouse: Warehouse, name: str, number: int) -> Iterator[pa.RecordBatch]:
     """Yield a partition's ids that are gone, in batches with the one column `_id`."""
-    return _read(warehouse, name, number, {})
+    return warehouse.stream_partition(name, number)
 
 
 def drop(warehouse: Warehouse, name: str) -> None:
@@ -203,10 +202,6 @@ def _count(warehouse: Warehouse, stage: str, partition_rows: int) -> SnapshotRep
 def _sizes(warehouse: Warehouse, name: str) -> dict[int, int]:
     rows = warehouse.fetch(sql.sizes(warehouse.dialect, name), uses=[name])
     return {_whole(number): _whole(count) for number, count in rows}
-
-
-def _read(warehouse: Warehouse, name: str, number: int, expressions: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    return warehouse.stream(sql.partition(warehouse.dialect, name, number, expressions), uses=[name])
 
 
 def _whole(value: object) -> int:

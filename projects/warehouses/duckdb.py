@@ -148,9 +148,9 @@ class DuckDBWarehouse:
         """Run a query with a small result; parameters are texts, numbers, booleans or None."""
         return self._rows(sql, parameters, uses=uses, customer=self._names_customer(sql))
 
-    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
-        """Make a snapshot file from a SELECT and return its row count. It appears whole or not at all."""
-        sql = f"SELECT * FROM ({select}) ORDER BY {order_by}" if order_by else select
+    def create(self, name: str, select: str, *, partitioned: bool = False, uses: Sequence[str] = ()) -> int:
+        """Make a snapshot file from a SELECT and return its row count; see `port.Warehouse.create`."""
+        sql = f'SELECT * FROM ({select}) ORDER BY "_part"' if partitioned else select
         return self._make(name, sql, (), uses=uses)
 
     def put_ids(self, name: str, ids: Sequence[str]) -> int:
@@ -164,6 +164,14 @@ class DuckDBWarehouse:
         customer = self._names_customer(sql)
         with self._ask(sql, (), uses=uses, customer=customer, batch_rows=batch_rows) as answer:
             yield from _batches(answer)
+
+    def stream_partition(
+        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Yield a partition's rows; a file of ours never changes, so one statement may stay open meanwhile."""
+        columns = ", ".join(['"_id"', *(f"{text} AS v{place}" for place, text in enumerate(expressions))])
+        query = f'SELECT {columns} FROM {self.dialect.snapshot(name)} WHERE "_part" = {number:d}'
+        yield from self.stream(query, uses=[name], batch_rows=batch_rows)
 
     def tables(self, prefix: str) -> list[str]:
         """List our snapshots whose names begin with `prefix`."""

@@ -237,10 +237,11 @@ class Warehouse(Protocol):
         `uses` names the tables of ours that the query references by `Dialect.snapshot`.
         """
 
-    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
-        """Make a table of ours from a SELECT, laid out in the order given, and return its row count.
+    def create(self, name: str, select: str, *, partitioned: bool = False, uses: Sequence[str] = ()) -> int:
+        """Make a table of ours from a SELECT and return its row count.
 
-        It appears whole or not at all. A table of that name is replaced.
+        It appears whole or not at all. A table of that name is replaced; the SELECT may read it. `partitioned` lays
+        it out for `stream_partition`: it has the columns `_id` and `_part`.
         """
 
     def put_ids(self, name: str, ids: Sequence[str]) -> int:
@@ -253,6 +254,15 @@ class Warehouse(Protocol):
 
     def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         """Run a query and yield its result in Arrow batches of at most about `batch_rows`, in flat memory."""
+
+    def stream_partition(
+        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield a partitioned table's rows whose `_part` is `number`: `_id`, then the expressions, in Arrow batches.
+
+        Each id is in the table once, and none is null. Reading every partition scans the table about once. While the
+        caller works on a batch, no transaction stays open in the warehouse.
+        """
 
     def tables(self, prefix: str) -> list[str]:
         """List our own tables whose names begin with `prefix`."""

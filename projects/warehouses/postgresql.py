@@ -15,6 +15,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 
 from projects.warehouses import checks, postgresql_checks
 from projects.warehouses import postgresql_catalogue as catalogue
+from projects.warehouses import postgresql_pages as pages
 from projects.warehouses.port import (
     LOG_COLUMNS,
     CheckStep,
@@ -93,13 +94,13 @@ class PostgreSQLWarehouse:
             columns = [column.to_pylist() for column in cursor.fetch_arrow_table().columns]
         return list(zip(*columns, strict=True))
 
-    def create(self, name: str, select: str, *, order_by: str = "", uses: Sequence[str] = ()) -> int:
-        """Make a table of ours, ordered and indexed, in one transaction; see `port.Warehouse.create`."""
-        layout = f" ORDER BY {order_by}" if order_by else ""
+    def create(self, name: str, select: str, *, partitioned: bool = False, uses: Sequence[str] = ()) -> int:
+        """Make a table of ours in one transaction; a partitioned one is ordered and indexed by partition and id."""
+        layout = f" ORDER BY {pages.ORDER}" if partitioned else ""
         with self._replacing(name) as new:
             rows = self._execute(f"CREATE TABLE {new} AS SELECT * FROM ({select}) q{layout}")
-            if order_by:
-                self._execute(f"CREATE INDEX ON {new} ({order_by})")
+            if partitioned:
+                self._execute(f"CREATE INDEX ON {new} ({pages.ORDER})")
         return rows
 
     def put_ids(self, name: str, ids: Sequence[str]) -> int:
@@ -129,6 +130,20 @@ class PostgreSQLWarehouse:
             except GeneratorExit:  # the reader goes away early: end the query, or closing would read it to its end
                 self.cancel()
                 raise
+
+    def stream_partition(
+        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Yield a partition's rows, read page by page: each page is a statement of its own, done before its rows go on.
+
+        So the warehouse sees no long transaction, however long the rows take to be loaded.
+        """
+        page: pages.Page | None = pages.Page(self.dialect.snapshot(name), number, expressions)
+        while page is not None:
+            with self._index_order():
+                batches = list(self.stream(page.query(), batch_rows=batch_rows))
+            yield from batches
+            page = page.after(batches)
 
     def tables(self, prefix: str) -> list[str]:
         """List our own tables whose names begin with `prefix`."""
@@ -202,6 +217,17 @@ class PostgreSQLWarehouse:
         except WarehouseError as error:
             return error
         return QueryFailed("The warehouse broke off a query while it was being read.")
+
+    @contextmanager
+    def _index_order(self) -> Iterator[None]:
+        """Have rows wanted in an index's order read by it: sorting them would read the partition for every page."""
+        switch = "SELECT pg_catalog.set_config('enable_sort', ?, false)"
+        self.fetch(switch, ("off",))
+        try:
+            yield
+        finally:
+            with suppress(WarehouseError):
+                self.fetch(switch, ("on",))
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[str]:

@@ -9,6 +9,13 @@ from urllib.parse import urlencode
 SSL_MODES = ("disable", "prefer", "require", "verify-full")
 APPLICATION_NAME = "activation-api"
 CONNECT_SECONDS = 10
+# A server that is gone without a word is noticed within a minute, not after the system's two hours.
+KEEPALIVE = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 60_000,
+}
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
@@ -51,6 +58,7 @@ class PostgreSQLSettings:
             "password": self.password,
             "sslmode": self.sslmode,
             "connect_timeout": self.connect_timeout,
+            **KEEPALIVE,
             "application_name": APPLICATION_NAME,
             "client_encoding": "UTF8",
             "passfile": "/dev/null",

@@ -1,11 +1,12 @@
 """The tables of ours that every adapter makes, by one contract: ids handed in, and SELECTs of many shapes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from projects.warehouses import postgresql_pages
 from projects.warehouses.duckdb import DuckDBWarehouse
 from projects.warehouses.port import Warehouse, WarehouseError
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
@@ -143,11 +144,54 @@ def test_one_select_may_use_sixty_tables(warehouse: Warehouse) -> None:
     assert len(set(ids_of(warehouse, OTHER))) == 61
 
 
-def columns_of(types: Sequence[str]) -> str:
-    return ", ".join(f"CAST(NULL AS {type_}) AS c{position}" for position, type_ in enumerate(types))
-
-
 def test_an_empty_select_makes_an_empty_table_of_the_right_types(warehouse: Warehouse) -> None:
-    select = f"SELECT {columns_of(['TEXT', 'BIGINT', 'DOUBLE PRECISION', 'BOOLEAN', 'DATE'])} WHERE 1 = 0"
-    assert warehouse.create(IDS, select, order_by="c0") == 0
+    types = {"_id": "TEXT", "_part": "BIGINT", "c0": "DOUBLE PRECISION", "c1": "BOOLEAN", "c2": "DATE"}
+    nulls = ", ".join(f'CAST(NULL AS {type_}) AS "{name}"' for name, type_ in types.items())
+    select = f"SELECT {nulls} WHERE 1 = 0"
+    assert warehouse.create(IDS, select, partitioned=True) == 0
     assert types_of(warehouse, IDS) == [pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.date32()]
+
+
+PEOPLE = (
+    "SELECT 'person ' || i || ''' é' AS \"_id\", i % 3 AS \"_part\", i AS c0, 'x' || i AS c1 "
+    "FROM (SELECT {numbers} AS i) n"
+)
+NUMBERS = {"duckdb": "unnest(range(60000))", "postgresql": "generate_series(0, 59999)"}
+
+
+def people(warehouse: Warehouse) -> str:
+    kind = "duckdb" if isinstance(warehouse, DuckDBWarehouse) else "postgresql"
+    return PEOPLE.format(numbers=NUMBERS[kind])
+
+
+def test_partitions_are_streamed_whole_and_each_row_once(warehouse: Warehouse) -> None:
+    assert warehouse.create(OTHER, people(warehouse), partitioned=True) == 60_000
+    seen: set[str] = set()
+    for number in range(3):
+        batches = list(warehouse.stream_partition(OTHER, number, ["c0 + 1", "c1"], batch_rows=1_000))
+        assert max(batch.num_rows for batch in batches) <= 2_048
+        rows = pa.Table.from_batches(batches)
+        assert rows.schema.names == ["_id", "v0", "v1"]
+        found = rows.column(0).to_pylist()
+        assert len(found) == 20_000
+        assert rows.column(1).to_pylist() == [int(row_id.split()[1].rstrip("'")) + 1 for row_id in found]
+        seen.update(found)
+    assert len(seen) == 60_000
+    assert sum(batch.num_rows for batch in warehouse.stream_partition(OTHER, 3)) == 0
+
+
+def test_odd_ids_are_streamed_as_they_are(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_pages, "MOST_ROWS", 1)
+    warehouse.put_ids(IDS, ODD)
+    warehouse.create(
+        OTHER, f'SELECT "_id", 7 AS "_part" FROM {warehouse.dialect.snapshot(IDS)}', partitioned=True, uses=[IDS]
+    )
+    batches = warehouse.stream_partition(OTHER, 7)
+    assert sorted(row_id for batch in batches for row_id in batch.column(0).to_pylist()) == sorted(ODD)
+
+
+def test_a_table_may_be_replaced_by_what_is_selected_from_it(warehouse: Warehouse) -> None:
+    warehouse.put_ids(IDS, ["a", "b"])
+    table = warehouse.dialect.snapshot(IDS)
+    assert warehouse.create(IDS, f'SELECT "_id" FROM {table} WHERE "_id" = \'b\'', uses=[IDS]) == 1
+    assert ids_of(warehouse, IDS) == ["b"]

@@ -208,9 +208,13 @@ def test_parameters_are_bound_and_question_marks_in_quotes_are_left_alone(grante
 
 def test_a_table_appears_whole_or_not_at_all(granted: Place) -> None:
     with granted.open() as warehouse:
-        assert warehouse.create(TABLE, "SELECT i AS _part FROM generate_series(1, 5) i", order_by='"_part"') == 5
+        assert (
+            warehouse.create(TABLE, "SELECT '' AS _id, i AS _part FROM generate_series(1, 5) i", partitioned=True) == 5
+        )
         with pytest.raises(port.QueryFailed):
-            warehouse.create(TABLE, "SELECT 1 / (i - 3) AS _part FROM generate_series(1, 5) i", order_by='"_part"')
+            warehouse.create(
+                TABLE, "SELECT '' AS _id, 1 / (i - 3) AS _part FROM generate_series(1, 5) i", partitioned=True
+            )
         assert warehouse.fetch(f"SELECT count(*) FROM {warehouse.dialect.snapshot(TABLE)}") == [(5,)]
         assert warehouse.create(TABLE, "SELECT 1 AS _part WHERE false") == 0
         assert warehouse.tables("activation_0a1b2c3d_") == [TABLE]
