@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         sources = _sources(options["project"])
         by = Actor.system(sources[0].activation.project.organisation)
-        runs = [_start(source, by) for source in sources]
+        runs = [_start(source, by, full=options["full"]) for source in sources]
         tasks.wake()
         if options["wait"]:
             runs = _wait(runs)
@@ -55,15 +55,19 @@ def _sources(name: str) -> list[Source]:
     return sources
 
 
-def _start(source: Source, by: Actor) -> SyncRun:
-    """Start a run, or take part in the one that is under way: two callers want the same thing."""
+def _start(source: Source, by: Actor, *, full: bool) -> SyncRun:
+    """Start a run once none is active, or take part in one that has not begun: two callers want the same thing."""
     while True:
         try:
-            return syncs.start(source, trigger=SyncRun.Trigger.COMMAND, by=by, now=timezone.now())
+            return syncs.start(source, trigger=SyncRun.Trigger.COMMAND, by=by, now=timezone.now(), full=full)
         except syncs.AlreadyRunning:
-            running = syncs.active_run(source)
-            if running is not None and running.state == RunState.QUEUED:
-                return running
+            active = syncs.active_run(source)
+            if (
+                active is not None
+                and active.state == RunState.QUEUED
+                and (not full or active.kind == SyncRun.Kind.FULL)
+            ):
+                return active
             time.sleep(POLL_EVERY)
 
 
