@@ -17,11 +17,11 @@ from activation import alert_deliveries, freshness
 from activation.alert_texts import RECOVERED, News
 from activation.models import Alert, AlertSettings, Problem, RunState, Source, SyncRun
 from activation.run_faults import place_of
+from activation.run_words import NEEDS_CONFIRMATION
 
 REMINDED_AFTER = timedelta(days=1)
 # A cause that changes back and forth is told at most this often.
 CHANGE_TOLD_AFTER = timedelta(hours=1)
-GUARD_CODE = "needs_confirmation"
 _ENDED = (RunState.SUCCEEDED, RunState.FAILED)
 
 log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ def problems(source: Source, last: SyncRun | None, *, stale_after: timedelta, no
     """Tell what is wrong with a source whose newest ended run is `last`."""
     found = {}
     if last is not None and last.state == RunState.FAILED:
-        problem = Problem.NEEDS_CONFIRMATION if last.error_code == GUARD_CODE else Problem.FAILED
+        problem = Problem.NEEDS_CONFIRMATION if last.error_code == NEEDS_CONFIRMATION else Problem.FAILED
         found[problem] = Found(last.error_code, last)
     due_since = freshness.due_since(source, source.base_run)
     if due_since is not None and due_since + stale_after < now:

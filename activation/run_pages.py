@@ -1,12 +1,13 @@
 """What a sync run's page tells: its phases with their times, its counts, its partitions, and what went wrong."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.templatetags.components import duration_words
-from activation import syncs
+from accounts.vault import SecretUnreadable
+from activation import failed_ids, run_words, syncs
 from activation.models import ACTIVE_STATES, RunState, SyncPartition, SyncRun
 from activation.standings import of_run, pace_words
 
@@ -23,6 +24,25 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Rows that failed for one reason; `digests` stand for some of their ids, as long as those are kept."""
+
+    words: str
+    rows: int
+    digests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartitionLine:
+    """A partition with why rows of it failed, how long it has been loading, and how fast."""
+
+    row: SyncPartition
+    failures: str
+    length: str
+    pace: str
+
+
+@dataclass(frozen=True)
 class Told:
     """Everything a run's page shows."""
 
@@ -33,33 +53,21 @@ class Told:
     progress: syncs.Progress
     pace: str
     counts: list[tuple[str, int | None, str]]
-    failures: list[tuple[str, int]]
+    failures: list[Failure]
     cure: str
-    partitions: Sequence[SyncPartition]
+    full_because: str
+    warnings: list[str]
+    partitions: list[PartitionLine]
     partitions_left_out: int
 
-
-# What to do about an error of a run, by its code; the error itself says what happened.
-_CURES = {
-    "refused": "Correct the user or the password of the destination, then press Sync Now.",
-    "address_refused": "This address may not be dialled from here. Ask whoever runs this installation.",
-    "certificate_refused": "Check the CA certificate of the destination, then press Sync Now.",
-    "misconfigured": "Compare the destination's settings with your provider's, then press Sync Now.",
-    "scripts_refused": "Let the user run scripts (ACL: +@scripting), then press Sync Now.",
-    "grant_missing": "Run the SQL under Settings, Activation API once more, then press Sync Now.",
-    "relation_missing": "Run the project so that the view is made, or choose where it is, then press Sync Now.",
-}
-_ANY_CURE = "Press Sync Now to try again. Until then the profiles of the last good sync are served."
-
-_FAILURE_WORDS = {
-    "wrong_type": "The key holds something other than a hash, written by someone else",
-    "too_large": "The value is larger than Redis takes",
-    "unencodable": "A value cannot be written as JSON",
-}
+    @property
+    def has_ids(self) -> bool:
+        """Whether ids of rows that failed are still kept."""
+        return any(failure.digests for failure in self.failures)
 
 
 def tell(run: SyncRun, *, now: datetime) -> Told:
-    """Gather what the page of a run shows, in three queries."""
+    """Gather what the page of a run shows, in a fixed number of queries and some for each reason that rows failed."""
     partitions = list(run.partitions.order_by("number"))
     progress = syncs.progress(run, now=now)
     state, word = of_run(run)
@@ -71,9 +79,11 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         progress=progress,
         pace=pace_words(progress),
         counts=_counts(run, progress),
-        failures=_failures(partitions),
-        cure=_CURES.get(run.error_code, _ANY_CURE) if run.state == RunState.FAILED else "",
-        partitions=partitions[:_PARTITIONS_SHOWN],
+        failures=_failures(run, partitions),
+        cure=run_words.cure(run.error_code) if run.state == RunState.FAILED else "",
+        full_because=run_words.why_full(run.full_reason) if run.full_reason else "",
+        warnings=[run_words.warning(str(code)) for code in run.warnings],
+        partitions=[_line(partition, now=now) for partition in partitions[:_PARTITIONS_SHOWN]],
         partitions_left_out=max(0, len(partitions) - _PARTITIONS_SHOWN),
     )
 
@@ -116,20 +126,37 @@ def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | Non
     )
     return [
         ("Rows in the view", run.rows_in_view, ""),
-        ("To write", run.rows_planned, ""),
-        ("To delete", run.deletes_planned, "Rows that left the view"),
+        ("In the snapshot", run.snapshot_rows, "One row for each id"),
+        ("Unchanged", run.unchanged, "As in the last good sync, so not written again"),
+        ("To write", run.rows_planned, "New and changed rows; in a full sync all"),
+        ("To delete", run.deletes_planned, "Ids that left the view"),
         ("Written", written, "Acknowledged by Redis"),
         ("Deleted", deleted, "Acknowledged by Redis"),
         ("Suppressed", suppressed, "Deleted by API, so not written again"),
         ("Failed", failed, "Tried again by the next sync"),
         ("Without an id", run.null_ids, "Null or blank, left out"),
         ("Duplicates", run.duplicate_ids, "Rows that repeat another one exactly, counted once"),
-        ("Contradicting", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),
+        ("Invalid", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),
+        ("Kept", run.kept_rows, "Invalid ids that had a profile, which stays"),
     ]
 
 
-def _failures(partitions: Iterable[SyncPartition]) -> list[tuple[str, int]]:
+def _failures(run: SyncRun, partitions: Iterable[SyncPartition]) -> list[Failure]:
     sums = Counter[str]()
     for partition in partitions:
         sums.update({str(code): int(count) for code, count in partition.failures.items()})
-    return [(_FAILURE_WORDS.get(code, code), count) for code, count in sums.most_common()]
+    try:
+        samples = {sample.reason: sample.ids for sample in failed_ids.digests(run)} if sums else {}
+    except SecretUnreadable:
+        samples = {}
+    return [Failure(run_words.failure(code), count, samples.get(code, ())) for code, count in sums.most_common()]
+
+
+def _line(partition: SyncPartition, *, now: datetime) -> PartitionLine:
+    failures = ", ".join(f"{code}: {count:,}" for code, count in partition.failures.items())
+    if partition.started_at is None:
+        return PartitionLine(partition, failures, "", "")
+    seconds = ((partition.finished_at or now) - partition.started_at).total_seconds()
+    done = partition.written + partition.deleted + partition.suppressed + partition.failed
+    pace = f"{done / seconds:,.0f} rows/s" if seconds > 0 and done else ""
+    return PartitionLine(partition, failures, duration_words(seconds), pace)

@@ -5,13 +5,14 @@ Reads only. A state is one of the five that a badge knows: ok, working, attentio
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.templatetags.components import duration_words
-from activation import syncs
+from activation import freshness, syncs
 from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
+from activation.run_words import NEEDS_CONFIRMATION
 from projects import runs
 from projects.models import ProfilesRun
 
@@ -23,20 +24,34 @@ _PHASE_WORDS = {
 }
 
 
+_CONFIRM = "Needs confirmation"
+_BEHIND, _OUT_OF_DATE = "Behind", "Out of date"
+_OUT_OF_DATE_AFTER = timedelta(hours=24)
+
+
 @dataclass(frozen=True)
 class Standing:
-    """Where a source stands: `run` is its newest run, `progress` is there while that one loads."""
+    """Where a source stands: `run` is its newest run, `progress` is there while that one loads.
+
+    `due_since` is when a sync was due that has not been done, where one is.
+    """
 
     source: Source
     state: str
     word: str
     run: SyncRun | None = None
     progress: syncs.Progress | None = None
+    due_since: datetime | None = None
 
     @property
     def pace(self) -> str:
         """Say how fast the run is and how long it will take."""
         return pace_words(self.progress) if self.progress else ""
+
+    @property
+    def confirms(self) -> bool:
+        """Tell whether its newest run waits for an Admin's confirmation."""
+        return self.word == _CONFIRM
 
     @property
     def active(self) -> bool:
@@ -59,7 +74,7 @@ def of_sources(sources: QuerySet[Source], *, now: datetime) -> list[Standing]:
     """Tell where each source stands, in a fixed number of queries plus one for each run that loads now."""
     newest_run = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk").values("pk")[:1]
     rows = list(
-        sources.select_related("activation__project", "destination")
+        sources.select_related("activation__project", "destination", "base_run")
         .annotate(newest_run=Subquery(newest_run))
         .order_by("status", "entity", "feature_view", "pk")
     )
@@ -76,6 +91,8 @@ def of_run(run: SyncRun) -> tuple[str, str]:
     state = RunState(run.state)
     if state in _PHASE_WORDS:
         return "working", _PHASE_WORDS[state]
+    if state == RunState.FAILED and run.error_code == NEEDS_CONFIRMATION:
+        return "attention", _CONFIRM
     looks = {RunState.SUCCEEDED: "ok", RunState.FAILED: "failed", RunState.CANCELLED: "neutral"}
     return looks[state], str(state.label)
 
@@ -107,11 +124,14 @@ def summary(activation: Activation, standings: Sequence[Standing]) -> Summary:
 def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, str]:
     if not activation.enabled:
         return "neutral", "Off"
-    states = {standing.state: standing.word for standing in standings}
-    for state, word in (("failed", "A sync failed"), ("working", "Syncing"), ("attention", ""), ("neutral", "")):
-        if state in states:
-            return state, word or states[state]
-    return ("ok", "In step") if states else ("attention", "Nothing to sync")
+    found: dict[str, tuple[str, str]] = {}
+    for standing in standings:
+        found[standing.state] = found[standing.word] = (standing.state, standing.word)
+    for name in ("failed", _CONFIRM, "working", _OUT_OF_DATE, _BEHIND, "attention", "neutral"):
+        if name in found:
+            state, word = found[name]
+            return state, {"failed": "A sync failed", "working": "Syncing"}.get(state, word)
+    return ("ok", "In step") if found else ("attention", "Nothing to sync")
 
 
 def _newest_profiles_runs(sources: Iterable[Source]) -> dict[int, ProfilesRun | None]:
@@ -130,4 +150,14 @@ def _standing(source: Source, run: SyncRun | None, newest: ProfilesRun | None, *
     if run.state != RunState.SUCCEEDED:
         return Standing(source, *of_run(run), run)
     behind = newest is not None and source.seen_profiles_run_id != newest.pk
-    return Standing(source, "attention", "Behind", run) if behind else Standing(source, "ok", "In step", run)
+    return _after_success(source, run, behind=behind, now=now)
+
+
+def _after_success(source: Source, run: SyncRun, *, behind: bool, now: datetime) -> Standing:
+    """Tell whether the newest run, which succeeded, is the one that should be the newest."""
+    due_since = freshness.due_since(source, source.base_run) if behind or source.activation.schedule else None
+    if due_since is not None and due_since + _OUT_OF_DATE_AFTER < now:
+        return Standing(source, "attention", _OUT_OF_DATE, run, due_since=due_since)
+    if behind:
+        return Standing(source, "attention", _BEHIND, run, due_since=due_since)
+    return Standing(source, "ok", "In step", run)

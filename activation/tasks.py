@@ -8,6 +8,7 @@ from activation import (
     alert_deliveries,
     alert_watch,
     enabling,
+    failed_ids,
     partitions,
     probes,
     pulse,
@@ -101,9 +102,7 @@ def probe_destination(probe_id: int, **_: object) -> None:
 @shared_task(name="activation.look_for_alerts")
 def look_for_alerts(**_: object) -> None:
     """Look for what somebody should be told, and wake a worker for every message that is due."""
-    now = timezone.now()
-    alert_watch.look(now=now)
-    alert_deliveries.tidy(now=now)
+    alert_watch.look(now=timezone.now())
     send_alerts()
 
 
@@ -117,3 +116,11 @@ def send_alerts() -> None:
 def deliver_alert(delivery_id: int, **_: object) -> None:
     """Bring one message to its recipient."""
     alert_deliveries.deliver(delivery_id, now=timezone.now())
+
+
+@shared_task(name="activation.forget")
+def forget(**_: object) -> None:
+    """Forget what is kept for some weeks only."""
+    now = timezone.now()
+    alert_deliveries.tidy(now=now)
+    failed_ids.expire(now=now)

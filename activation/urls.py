@@ -39,5 +39,6 @@ urlpatterns = [
     path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),
     path("o/<slug:organisation>/sources/<slug:source>/full-sync", control.full_sync_of_source, name="full_sync_source"),
     path("o/<slug:organisation>/syncs/<slug:run>/", runs.show_run, name="run"),
+    path("o/<slug:organisation>/syncs/<slug:run>/failed-ids", runs.show_failed_ids, name="failed_ids"),
     path("o/<slug:organisation>/syncs/<slug:run>/stop", control.stop_run, name="stop_run"),
 ]

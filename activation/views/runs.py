@@ -5,11 +5,13 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
-from activation import run_pages, syncs
+from accounts.vault import SecretUnreadable
+from activation import failed_ids, run_pages, run_words, syncs
 from activation.access import run_for, source_for
 from activation.follow_ups import FollowUp
 from activation.standings import of_run
@@ -49,8 +51,23 @@ def show_run(request: SignedInRequest, run: str) -> HttpResponse:
         "run": row,
         "told": run_pages.tell(row, now=timezone.now()),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
+        "may_see_ids": request.actor.may(Permission.SEE_PERSONAL_DATA),
     }
     page = "activation/_run_state.html" if request.htmx else "activation/run.html"
     response = render(request, page, context)
     patch_vary_headers(response, ("HX-Request",))
     return response
+
+
+@never_cache
+@require_safe
+@organisation_page(permission=Permission.SEE_PERSONAL_DATA)
+def show_failed_ids(request: SignedInRequest, run: str) -> HttpResponse:
+    """Show some of the ids whose rows failed, in clear; that somebody looked is in the audit log."""
+    row = run_for(request.actor, run)
+    try:
+        samples = failed_ids.in_clear(row, by=request.actor, now=timezone.now())
+    except SecretUnreadable as error:
+        return render(request, "activation/failed_ids.html", {"run": row, "problem": str(error)})
+    found = [(run_words.failure(sample.reason), sample) for sample in samples]
+    return render(request, "activation/failed_ids.html", {"run": row, "samples": found})

@@ -77,6 +77,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:sync_source": (NOT_ALLOWED, EDITOR),
     "activation:full_sync_source": (EDITOR, EDITOR),
     "activation:run": (VIEWER, NOT_ALLOWED),
+    "activation:failed_ids": (ADMIN, NOT_ALLOWED),
     "activation:stop_run": (EDITOR, EDITOR),
 }
 # Addresses of a person or of the product rather than of an organisation; each has tests of its own.

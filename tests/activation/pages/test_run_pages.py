@@ -1,0 +1,205 @@
+"""What a run's page tells: its counts and why, the rows that failed, and ids only to who may see them."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import vault
+from accounts.models import AuditEvent
+from activation import failed_ids, run_words, syncs
+from activation.models import Activation, DirtyId, RunState, Source, SyncPartition, SyncRun
+from activation.timetables import Manual
+from tests.activation.pages.conftest import finished_run
+
+IDS = [f"person{number}@example.com" for number in range(25)]
+
+
+def text(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def address(run: SyncRun, name: str = "run") -> str:
+    return reverse(f"activation:{name}", args=["acme", run.public_id])
+
+
+@pytest.fixture
+def run(activation: Activation) -> SyncRun:
+    """A run that succeeded but for some rows."""
+    found = SyncRun.objects.get(source__id_type="email")
+    now = timezone.now()
+    SyncRun.objects.filter(pk=found.pk).update(
+        state=RunState.SUCCEEDED,
+        full_reason="columns_changed",
+        warnings=["sync_log_not_written"],
+        snapshot_at=now - timedelta(seconds=4),
+        loading_at=now - timedelta(seconds=3),
+        finishing_at=now - timedelta(seconds=1),
+        finished_at=now,
+        rows_in_view=140,
+        snapshot_rows=130,
+        unchanged=30,
+        kept_rows=4,
+        invalid_ids=5,
+        rows_planned=100,
+        written=74,
+        failed=26,
+    )
+    SyncPartition.objects.create(
+        run=found,
+        number=0,
+        state="done",
+        rows_planned=100,
+        written=74,
+        failed=26,
+        failures={"too_large": 25, "wrong_type": 1},
+        started_at=now - timedelta(seconds=3),
+        finished_at=now - timedelta(seconds=1),
+    )
+    Source.objects.filter(pk=found.source_id).update(base_run=found)
+    for number, email in enumerate([*IDS, "other@example.com"]):
+        reason = "too_large" if number < 25 else "wrong_type"
+        DirtyId.objects.create(source=found.source, run=found, reason=reason, encrypted_id=vault.encrypt(email))
+    return SyncRun.objects.select_related("source").get(pk=found.pk)
+
+
+def test_it_tells_every_count_and_why_it_was_full(run, viewer):
+    page = text(viewer.client.get(address(run)))
+    assert "A full sync, because the view&#x27;s columns changed." in page
+    assert "The sync log could not be written" in page
+    for name, count in (("Unchanged", 30), ("In the snapshot", 130), ("Invalid", 5), ("Kept", 4), ("Failed", 26)):
+        assert re.search(rf'<th scope="row">{name}</th> <td class="right"><span class="number">{count}<', page), name
+    assert "Loaded at 50 rows/s." in page
+    assert "too_large: 25, wrong_type: 1" in page
+    assert "2 s" in page
+
+
+def test_ids_that_failed_are_shown_as_digests_at_most_twenty_for_a_reason(run, viewer):
+    page = text(viewer.client.get(address(run)))
+    digests = re.findall(r"<code>([0-9a-f]{12})</code>", page)
+    assert len(digests) == 21
+    assert len(set(digests)) == 21
+    assert "@example.com" not in page
+    assert "Show ids" not in page
+
+
+def test_a_digest_is_the_same_in_every_run_and_keyed(run, viewer, settings):
+    first = failed_ids.digests(run)
+    assert failed_ids.digests(run) == first
+    settings.SUPPRESSION_KEYS = {9: b"n" * 32}
+    assert failed_ids.digests(run) != first
+
+
+def test_who_may_see_personal_data_sees_ids_and_that_is_written_down(run, admin, editor):
+    assert "Show ids" in text(admin.client.get(address(run)))
+    assert not AuditEvent.objects.filter(action="failed_ids_seen").exists()
+
+    answer = admin.client.get(address(run, "failed_ids"))
+    page = text(answer)
+    assert [email in page for email in IDS] == [True] * 20 + [False] * 5
+    assert "other@example.com" in page
+    assert "The first 20 of" in page
+    assert "no-store" in answer["Cache-Control"]
+    [event] = AuditEvent.objects.filter(action="failed_ids_seen")
+    assert (event.actor, event.target_id) == ("ada@acme.example", run.public_id)
+    assert event.details == {"too_large": 20, "wrong_type": 1}
+    assert "@example.com" not in str(event.details)
+
+    assert editor.client.get(address(run, "failed_ids")).status_code == 403
+    assert AuditEvent.objects.filter(action="failed_ids_seen").count() == 1
+
+
+def test_ids_that_a_later_run_handled_are_gone(run, admin):
+    DirtyId.objects.all().delete()
+    page = text(admin.client.get(address(run)))
+    assert "Handled by a later sync" in page
+    assert "Show ids" not in page
+    assert "None is kept any more" in text(admin.client.get(address(run, "failed_ids")))
+
+
+def test_ids_that_cannot_be_decrypted_break_no_page(run, admin, settings):
+    settings.ENCRYPTION_KEYS = {9: b"n" * 32}
+    assert "Rows that failed" in text(admin.client.get(address(run)))
+    assert "cannot be decrypted" in text(admin.client.get(address(run, "failed_ids")))
+
+
+def test_a_run_that_the_guard_stopped_waits_for_a_confirmation_everywhere(run, project, viewer):
+    SyncRun.objects.filter(pk=run.pk).update(
+        state=RunState.FAILED, error_code=run_words.NEEDS_CONFIRMATION, error="It would delete 90 of 100 profiles."
+    )
+    page = text(viewer.client.get(address(run)))
+    assert "Needs confirmation" in page
+    assert "an Admin confirms it" in page
+    switch = text(viewer.client.get(reverse("activation:settings", args=["acme", project.slug])))
+    assert "It would delete 90 of 100 profiles." in switch
+    assert address(run) in switch
+    overview = text(viewer.client.get(reverse("accounts:overview", args=["acme"])))
+    assert "Needs confirmation" in overview
+
+
+def test_a_source_that_is_behind_says_since_when_and_is_out_of_date_after_a_day(run, project, viewer, activation):
+    SyncRun.objects.update(state=RunState.SUCCEEDED, profiles_run=None)
+    Source.objects.update(base_run=run)
+    Activation.objects.update(enabled_at=timezone.now() - timedelta(days=9))
+    SyncRun.objects.update(snapshot_at=timezone.now() - timedelta(days=3))
+    newest = finished_run(project, seq_no=99)
+    type(newest).objects.filter(seq_no=12).delete()
+    page = text(viewer.client.get(reverse("activation:settings", args=["acme", project.slug])))
+    assert "Behind" in page
+    assert "A sync was due" in page
+
+    type(newest).objects.update(finished_at=timezone.now() - timedelta(hours=25))
+    page = text(viewer.client.get(reverse("activation:settings", args=["acme", project.slug])))
+    assert "Out of date" in page
+    overview = text(viewer.client.get(reverse("accounts:overview", args=["acme"])))
+    assert "Out of date" in overview
+
+
+def test_every_reason_for_a_full_run_and_every_failure_has_words():
+    assert syncs.REQUESTED in run_words.FULL_REASONS
+    assert failed_ids.OWED in run_words.FULL_REASONS
+    failing = {DirtyId.Reason.WRONG_TYPE, DirtyId.Reason.TOO_LARGE, DirtyId.Reason.UNENCODABLE}
+    assert {str(reason) for reason in failing} == set(run_words.FAILURES)
+    longest = SyncRun._meta.get_field("full_reason").max_length or 0
+    assert [code for code in run_words.FULL_REASONS if len(code) > longest] == []
+
+
+def test_a_code_without_words_is_shown_as_it_is():
+    assert (run_words.why_full("new_thing"), run_words.failure("new_thing")) == ("new thing", "new thing")
+    assert run_words.warning("Said in words.") == "Said in words."
+
+
+class TestIdsThatNoRunHandledForWeeks:
+    LATER = timedelta(days=36)
+
+    def test_go_in_two_steps_so_that_a_full_run_follows(self, run):
+        SyncRun.objects.update(state=RunState.SUCCEEDED)
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        assert Source.objects.get(pk=run.source_id).full_next == failed_ids.OWED
+        assert DirtyId.objects.count() == 26
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        assert not DirtyId.objects.exists()
+
+    def test_stay_while_a_run_is_active(self, run):
+        SyncRun.objects.update(state=RunState.SUCCEEDED)
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        SyncRun.objects.filter(pk=run.pk).update(state=RunState.LOADING)
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        assert DirtyId.objects.count() == 26
+
+    def test_stay_when_a_run_took_the_note_away(self, run):
+        SyncRun.objects.update(state=RunState.SUCCEEDED)
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        Source.objects.update(full_next="")
+        failed_ids.expire(now=timezone.now() + self.LATER)
+        assert DirtyId.objects.count() == 26
+
+    def test_stay_before_their_time(self, run):
+        Activation.objects.update(schedule=Manual().as_kept())
+        SyncRun.objects.update(state=RunState.SUCCEEDED)
+        for _ in range(2):
+            failed_ids.expire(now=timezone.now() + timedelta(days=34))
+        assert DirtyId.objects.count() == 26
+        assert Source.objects.get(pk=run.source_id).full_next == ""
