@@ -200,7 +200,7 @@ def _name_errors(organisation: Organisation, name: str) -> dict[str, str]:
 
 
 def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:
-    misplaced = {"password", "clientKey"} & settings.keys()
+    misplaced = {"password", "sentinelPassword", "clientKey"} & settings.keys()
     if misplaced:
         return dict.fromkeys(misplaced, "A secret is a credential and is not kept with the settings.")
     try:
@@ -212,7 +212,13 @@ def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]
 
 def _place(settings: RedisSettings) -> tuple[object, ...]:
     """Return what says where the data lies: changing it means moving the data, which is not an edit."""
-    return settings.addresses, settings.database, settings.cluster_mode, settings.use_json_module
+    return (
+        settings.addresses,
+        settings.sentinel_service,
+        settings.database,
+        settings.cluster_mode,
+        settings.use_json_module,
+    )
 
 
 def _record(

@@ -31,7 +31,7 @@ class ServerForm(forms.Form):
 
     address = forms.CharField(
         max_length=2000,
-        help_text="e.g. localhost:6379. In cluster mode, several separated by commas.",
+        help_text="e.g. localhost:6379. In cluster mode and for sentinels, several separated by commas.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     password = forms.CharField(
@@ -46,6 +46,23 @@ class ServerForm(forms.Form):
         required=False, max_length=200, label="Username", help_text="A Redis ACL user. Empty for the default user."
     )
     database = forms.IntegerField(required=False, min_value=0, max_value=99_999, initial=0, help_text="0 in a cluster.")
+    sentinelService = forms.CharField(  # noqa: N815 - named like the hosted product's settings
+        required=False,
+        max_length=200,
+        label="Sentinel service",
+        help_text="The name that sentinels know the primary by. Address then lists the sentinels.",
+    )
+    sentinelUsername = forms.CharField(  # noqa: N815 - named like the hosted product's settings
+        required=False, max_length=200, label="Sentinel user", help_text="Only where the sentinels have users."
+    )
+    sentinelPassword = forms.CharField(  # noqa: N815 - named like the hosted product's settings
+        required=False,
+        strip=False,
+        max_length=1000,
+        label="Sentinel password",
+        help_text="The password of the sentinels themselves, which is not that of Redis.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
     skipVerify = forms.BooleanField(  # noqa: N815 - the hosted name
         required=False, label="Skip verify", help_text="Accept a self-signed certificate. Only with Secure."
     )
@@ -62,17 +79,22 @@ class ServerForm(forms.Form):
         label="Client key", help_text="PEM text without a passphrase: the key of the client certificate."
     )
 
-    more: tuple[str, ...] = ("username", "database", "skipVerify", "caCertificate", "clientCertificate", "clientKey")
-    _flags = ("clusterMode", "secure", "skipVerify")
-    _credentials = ("password", "caCertificate", "clientCertificate", "clientKey")
-    _bound_to_server = (("password", "password"), ("clientKey", "client key"))
-    _shown_with = (
-        ("database", "clusterMode=off"),
-        ("skipVerify", "secure=on"),
-        ("caCertificate", "secure=on"),
-        ("clientCertificate", "secure=on"),
-        ("clientKey", "secure=on"),
+    more: tuple[str, ...] = (
+        *("username", "database", "sentinelService", "sentinelUsername", "sentinelPassword"),
+        *("skipVerify", "caCertificate", "clientCertificate", "clientKey"),
     )
+    _flags = ("clusterMode", "secure", "skipVerify")
+    _texts = ("username", "sentinelService", "sentinelUsername")
+    _credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
+    _bound_to_server = (
+        ("password", "password"),
+        ("sentinelPassword", "sentinels' password"),
+        ("clientKey", "client key"),
+    )
+    _shown_with = {
+        "clusterMode=off": ("database", "sentinelService", "sentinelUsername", "sentinelPassword"),
+        "secure=on": ("skipVerify", "caCertificate", "clientCertificate", "clientKey"),
+    }
 
     def __init__(self, *args: Any, kept: dict[str, str] | None = None, kept_for: str = "", **options: Any) -> None:
         """`kept` holds the secrets of an earlier try, used where a field is left empty and the address is the same."""
@@ -80,8 +102,9 @@ class ServerForm(forms.Form):
         self.kept, self.kept_for = kept or {}, kept_for
         for name in self._credentials:
             self.fields[name].stored = bool(self.kept.get(name))  # type: ignore[attr-defined]  # read by form_field
-        for name, choice in self._shown_with:
-            self.fields[name].shown_with = choice  # type: ignore[attr-defined]  # read by form_field
+        for choice, names in self._shown_with.items():
+            for name in names:
+                self.fields[name].shown_with = choice  # type: ignore[attr-defined]  # read by form_field
 
     def clean(self) -> dict[str, Any]:
         """Find everything that needs no connection to be seen as wrong."""
@@ -103,8 +126,7 @@ class ServerForm(forms.Form):
         settings: dict[str, Any] = {name: bool(given.get(name)) for name in self._flags}
         settings["address"] = given.get("address", "")
         settings["database"] = 0 if settings["clusterMode"] else given.get("database") or 0
-        if given.get("username"):
-            settings["username"] = given["username"]
+        settings |= {name: given[name] for name in self._texts if given.get(name)}
         # A secret goes only to the server it was typed for.
         kept = self.kept if self._same_server() else {}
         secrets = {name: given.get(name) or kept.get(name, "") for name in self._credentials}

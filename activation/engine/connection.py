@@ -1,16 +1,14 @@
 """A destination as its readers and writers see it: which node owns a key, and commands sent there.
 
-One server or a cluster. Nothing is repeated by itself: only a redirection, which says that nothing was done, is
-followed. Nodes that a cluster announces pass the same address guard as what a person typed.
+One server, a cluster, or the primary that sentinels name. Nothing is repeated by itself: only a redirection, which
+says that nothing was done, is followed. Nodes that a cluster or a sentinel announces pass the same address guard as
+what a person typed.
 """
 
-import contextlib
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from activation.engine.endpoint import Endpoint, tls_context
+from activation.engine.cluster import Cluster
 from activation.engine.errors import (
     CertificateRefused,
     DestinationAddressRefused,
@@ -23,8 +21,10 @@ from activation.engine.errors import (
     Redirected,
 )
 from activation.engine.node import Command, Limits, Node, Reply
+from activation.engine.nodes import Nodes
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
-from activation.engine.slots import SLOTS, slot_of
+from activation.engine.sentinel import Sentinels, require_primary
+from activation.engine.topology import OneServer, Topology
 from projects.warehouses.addresses import AddressPolicy
 
 __all__ = [
@@ -43,59 +43,43 @@ __all__ = [
     "connect",
 ]
 
-REFRESH_EVERY = 0.25
 _REDIRECTIONS = 3
 
 
 class Deployment:
-    """The nodes of a destination. Thread safe."""
+    """The servers of a destination. Thread safe."""
 
     def __init__(self, settings: RedisSettings, policy: AddressPolicy, limits: Limits) -> None:
         self.settings = settings
-        self._policy = policy
-        self._limits = limits
-        self._tls = tls_context(settings)
-        self._nodes: dict[tuple[str, int], Node] = {}
-        self._owners: list[Node] | None = None
-        self._stale = True
-        self._looked_at = 0.0
-        self._lock = threading.Lock()
-        self._seeds = [self._node(host, port) for host, port in settings.addresses]
+        greet = require_primary if settings.sentinel_service else None
+        self._nodes = Nodes(settings, policy, limits, greet, self.expire)
+        self._sentinels = Nodes(settings.for_sentinels(), policy, limits)
+        self._topology = self._found()
+
+    def _found(self) -> Topology:
+        if self.settings.sentinel_service:
+            return Sentinels(self.settings.sentinel_service, self._sentinels, self._nodes)
+        return Cluster(self._nodes) if self.settings.cluster_mode else OneServer(self._nodes.typed()[0])
 
     def node_for(self, key: str | bytes) -> Node:
         """Return the primary that owns a key, as far as we know. Raises `DestinationError`."""
-        if not self.settings.cluster_mode:
-            return self._seeds[0]
-        return self.owners()[slot_of(key)]
+        return self._topology.node_for(key)
 
     def primaries(self) -> list[Node]:
         """Return every primary that owns slots. Raises `DestinationError`."""
-        return list(dict.fromkeys(self.owners())) if self.settings.cluster_mode else [self._seeds[0]]
+        return self._topology.primaries()
 
     def owners(self) -> list[Node]:
-        """Return the owner of each slot, asking the cluster when what we know is old. Raises `DestinationError`."""
-        if self._owners is None:
-            with self._lock:
-                if self._owners is None:
-                    self._refresh()
-        elif self._stale and time.monotonic() - self._looked_at > REFRESH_EVERY and self._lock.acquire(blocking=False):
-            try:
-                with contextlib.suppress(DestinationError):
-                    self._refresh()
-            finally:
-                self._lock.release()
-        assert self._owners is not None
-        return self._owners
+        """Return the owner of each slot, asking again when what we know is old. Raises `DestinationError`."""
+        return self._topology.owners()
 
     def refresh(self) -> None:
-        """Ask the cluster now who owns what. Raises `DestinationError`."""
-        if self.settings.cluster_mode:
-            with self._lock:
-                self._refresh()
+        """Ask now who owns what. Raises `DestinationError`."""
+        self._topology.refresh()
 
     def expire(self) -> None:
-        """Have the next look-up of a slot ask the cluster: something did not go where we sent it."""
-        self._stale = True
+        """Have the next look-up ask again: something did not go where we sent it."""
+        self._topology.expire()
 
     def execute(self, key: str | bytes, *command: str | bytes | int) -> Reply:
         """Run a command on the owner of `key`. Raises `DestinationError`."""
@@ -116,23 +100,24 @@ class Deployment:
 
     def close(self) -> None:
         """Close every idle connection; closing twice is fine."""
-        for node in list(self._nodes.values()):
-            node.close()
+        self._nodes.close()
+        self._sentinels.close()
 
     def _pipeline(self, node: Node, commands: Sequence[Command]) -> list[Reply | DestinationError]:
         try:
             replies = node.pipeline(commands)
         except DestinationError as error:
-            self.expire()
             return [error] * len(commands)
+        if any(isinstance(reply, DestinationBusy) for reply in replies):
+            self.expire()
         return [
-            self._after_redirection(reply, command) if isinstance(reply, Redirected) else reply
+            self._after_redirection(node, reply, command) if isinstance(reply, Redirected) else reply
             for reply, command in zip(replies, commands, strict=True)
         ]
 
-    def _after_redirection(self, redirected: Redirected, command: Command) -> Reply | DestinationError:
+    def _after_redirection(self, node: Node, redirected: Redirected, command: Command) -> Reply | DestinationError:
         try:
-            return self._redirect(redirected, command, _REDIRECTIONS)
+            return self._redirect(node, redirected, command, _REDIRECTIONS)
         except DestinationError as error:
             return error
 
@@ -141,19 +126,19 @@ class Deployment:
             return node.execute(*command)
         except Redirected as moved:
             redirected = moved
-        except DestinationUnreachable:
+        except DestinationBusy:
             self.expire()
             raise
-        return self._redirect(redirected, command, _REDIRECTIONS)
+        return self._redirect(node, redirected, command, _REDIRECTIONS)
 
-    def _redirect(self, redirected: Redirected, command: Command, left: int) -> Reply:
+    def _redirect(self, sender: Node, redirected: Redirected, command: Command, left: int) -> Reply:
         if not self.settings.cluster_mode:
             raise DestinationMisconfigured("This Redis is a cluster. Turn Cluster Mode on.", code="is_cluster")
         if not redirected.ask:
             self.expire()
         if not left:
             raise DestinationBusy("The cluster keeps moving the keys to other nodes.", code="moved")
-        node = self._node(redirected.host or self._seeds[0].endpoint.host, redirected.port)
+        node = self._nodes.get(redirected.host or sender.endpoint.host, redirected.port)
         try:
             if not redirected.ask:
                 return node.execute(*command)
@@ -166,41 +151,7 @@ class Deployment:
             if not isinstance(reply, Redirected):
                 raise reply
             further = reply
-        return self._redirect(further, command, left - 1)
-
-    def _node(self, host: str, port: int) -> Node:
-        node = self._nodes.get((host, port))
-        if node is None:
-            typed = tuple(host for host, _ in self.settings.addresses)
-            endpoint = Endpoint(host, port, self._policy, self._tls, tuple(dict.fromkeys((host, *typed))))
-            node = self._nodes.setdefault((host, port), Node(endpoint, self.settings, self._limits))
-        return node
-
-    def _refresh(self) -> None:
-        self._looked_at = time.monotonic()
-        known = [] if self._owners is None else list(dict.fromkeys(self._owners))
-        failure: DestinationError | None = None
-        for node in dict.fromkeys([*known, *self._seeds]):
-            try:
-                self._owners = self._read_slots(node)
-            except DestinationError as error:
-                failure = failure if isinstance(failure, DestinationMisconfigured) else error
-                continue
-            self._stale = False
-            return
-        assert failure is not None
-        raise failure
-
-    def _read_slots(self, node: Node) -> list[Node]:
-        ranges = node.execute("CLUSTER", "SLOTS")
-        owners: list[Node | None] = [None] * SLOTS
-        for first, last, primary, *_ in ranges:
-            host = primary[0].decode() if primary[0] else node.endpoint.host
-            owners[first : last + 1] = [self._node(host, primary[1])] * (last + 1 - first)
-        covered = [owner for owner in owners if owner is not None]
-        if len(covered) < SLOTS:
-            raise DestinationBusy("The Redis cluster is down: some slots are served by no node.", code="clusterdown")
-        return covered
+        return self._redirect(node, further, command, left - 1)
 
 
 def connect(

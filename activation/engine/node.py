@@ -80,12 +80,25 @@ class _Connection(Connection):
 
 
 class Node:
-    """A server and its pool. Thread safe; a forked child starts with an empty pool."""
+    """A server and its pool. Thread safe; a forked child starts with an empty pool.
 
-    def __init__(self, endpoint: Endpoint, settings: RedisSettings, limits: Limits) -> None:
+    `greet` is called with every new connection; one that it raises over is closed. `broken` is called whenever the
+    server could not be reached, or is not what it was thought to be.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: RedisSettings,
+        limits: Limits,
+        greet: "Callable[[Channel], None] | None" = None,
+        broken: Callable[[], None] = lambda: None,
+    ) -> None:
         self.endpoint = endpoint
         self._settings = settings
         self._limits = limits
+        self._greet = greet
+        self._broken = broken
         self._circuit = Circuit(limits.trip_after, limits.rest)
         self._start_empty()
 
@@ -121,7 +134,7 @@ class Node:
             try:
                 yield channel
             except DestinationUnreachable:
-                self._circuit.failed()
+                self._failed()
                 raise
             finally:
                 self._give_back(channel)
@@ -151,10 +164,24 @@ class Node:
                 return channel
             channel.close()
         try:
-            return Channel(self.endpoint, self._settings, self._limits)
+            return self._greeted(Channel(self.endpoint, self._settings, self._limits))
         except DestinationUnreachable:
-            self._circuit.failed()
+            self._failed()
             raise
+
+    def _failed(self) -> None:
+        self._circuit.failed()
+        self._broken()
+
+    def _greeted(self, channel: "Channel") -> "Channel":
+        try:
+            if self._greet is not None:
+                self._greet(channel)
+        except BaseException:
+            channel.close()
+            self._broken()
+            raise
+        return channel
 
     def _give_back(self, channel: "Channel") -> None:
         if channel.pending or self._closed:
@@ -186,6 +213,11 @@ class Channel:
         """Send a packed command; its reply is read later, in order."""
         self.pending += 1
         self._translated(self._connection.send_packed_command, packed, check_health=False)
+
+    def ask(self, *command: str | bytes | int) -> Reply | DestinationError:
+        """Run one command and return its reply; an error reply is returned, a broken connection raised."""
+        self.send(self.pack(command))
+        return self.read_reply()
 
     def read(self) -> Reply:
         """Read the next reply. Raises `DestinationError`."""

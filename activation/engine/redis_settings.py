@@ -1,7 +1,7 @@
 """The settings of a Redis destination, read from what a form or a record holds (`contract.md` §3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from activation.engine import tls
 from projects.warehouses.addresses import HostInvalid, split_host_port
@@ -27,6 +27,9 @@ class RedisSettings:
     password: str = field(default="", repr=False)
     database: int = 0
     cluster_mode: bool = False
+    sentinel_service: str = ""
+    sentinel_username: str = ""
+    sentinel_password: str = field(default="", repr=False)
     secure: bool = False
     skip_verify: bool = False
     ca_certificate: str = field(default="", repr=False)
@@ -45,14 +48,23 @@ class RedisSettings:
         cluster, secure, skip, json_module = (
             _flag(settings, key, errors) for key in ("clusterMode", "secure", "skipVerify", "useJSONModule")
         )
-        addresses = _addresses(settings.get("address"), errors, cluster=cluster)
+        service = _text(settings.get("sentinelService"), "sentinelService", errors).strip()
+        if service and cluster:
+            errors["sentinelService"] = "A cluster has no sentinels. Leave this empty, or turn Cluster Mode off."
+        addresses = _addresses(settings.get("address"), errors, several=cluster or bool(service))
         database = _database(settings.get("database"), errors, cluster=cluster)
         username = _text(credentials.get("username") or settings.get("username"), "username", errors)
         password = _text(credentials.get("password"), "password", errors)
         certificate = _text(credentials.get("caCertificate") or settings.get("caCertificate"), "caCertificate", errors)
+        sentinel = (
+            _text(settings.get("sentinelUsername"), "sentinelUsername", errors),
+            _text(credentials.get("sentinelPassword"), "sentinelPassword", errors),
+        )
         pair = [_text(credentials.get(key), key, errors).strip() for key in ("clientCertificate", "clientKey")]
         if username and not password:
             errors.setdefault("password", "An ACL user needs a password.")
+        if sentinel[0] and not sentinel[1]:
+            errors.setdefault("sentinelPassword", "A user of the sentinels needs a password.")
         if secure:
             _check_pem(certificate, errors)
             _check_pair(*pair, errors=errors)
@@ -64,6 +76,9 @@ class RedisSettings:
             password=password,
             database=database,
             cluster_mode=cluster,
+            sentinel_service=service,
+            sentinel_username=sentinel[0] if service else "",
+            sentinel_password=sentinel[1] if service else "",
             secure=secure,
             skip_verify=secure and skip,
             ca_certificate=certificate if secure else "",
@@ -72,21 +87,27 @@ class RedisSettings:
             use_json_module=json_module,
         )
 
+    def for_sentinels(self) -> "RedisSettings":
+        """Return how the sentinels are reached: at the typed addresses, with their own user, and TLS as elsewhere."""
+        return replace(self, username=self.sentinel_username, password=self.sentinel_password, database=0)
+
     @property
     def address(self) -> str:
-        """The address as a person wrote it: `host:port`, comma-separated in cluster mode."""
+        """The address as a person wrote it: `host:port`, comma-separated where there are several."""
         return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
 
 
-def _addresses(value: object, errors: dict[str, str], *, cluster: bool) -> tuple[tuple[str, int], ...]:
+def _addresses(value: object, errors: dict[str, str], *, several: bool) -> tuple[tuple[str, int], ...]:
     text = _text(value, "address", errors).strip()
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         errors.setdefault("address", "Enter the address as host:port, e.g. localhost:6379.")
     elif len(text) > LONGEST_ADDRESS:
         errors["address"] = f"The address is longer than {LONGEST_ADDRESS:,} characters."
-    elif len(parts) > 1 and not cluster:
-        errors["address"] = "Several addresses are for Cluster Mode. Turn it on, or enter one address."
+    elif len(parts) > 1 and not several:
+        errors["address"] = (
+            "Several addresses are for Cluster Mode or a Sentinel service. Set one, or enter one address."
+        )
     else:
         try:
             return tuple(dict.fromkeys(split_host_port(part) for part in parts))

@@ -47,8 +47,10 @@ def _facts(destination: RedisDestination) -> list[tuple[str, object]]:
         ("Username", given.get("username") or "The default user"),
         ("Password and certificates", "Kept encrypted, never shown"),
     ]
+    if given.get("sentinelService"):
+        facts.insert(2, ("Sentinel service", given["sentinelService"]))
     if given.get("secure"):
-        facts.insert(3, ("Skip verify", bool(given.get("skipVerify"))))
+        facts.insert(facts.index(("Secure", True)) + 1, ("Skip verify", bool(given.get("skipVerify"))))
     if not given.get("clusterMode"):
         facts.append(("Database", str(given.get("database", 0))))
     return [*facts, ("Connected", destination.created_at)]

@@ -168,7 +168,10 @@ def test_a_kept_password_goes_to_no_other_server(project, admin, typed, connect)
     ("wrong", "message"),
     [
         ({"address": ""}, "Address</a>: This field is required."),
-        ({"address": "redis.example.com:6379, b.example.com:6379"}, "Several addresses are for Cluster Mode."),
+        (
+            {"address": "redis.example.com:6379, b.example.com:6379"},
+            "Several addresses are for Cluster Mode or a Sentinel service.",
+        ),
         ({"database": "x"}, "Database</a>: Enter a whole number."),
         ({"username": "app", "password": ""}, "An ACL user needs a password."),
         ({"secure": "on", "caCertificate": "nonsense"}, "The CA certificate is not readable."),

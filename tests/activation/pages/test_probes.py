@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.actors import PermissionRefused
@@ -12,20 +13,22 @@ from accounts.roles import Role
 from activation import probes
 from activation.engine.redis_settings import SettingsInvalid
 from activation.models import Activation, DestinationProbe, RedisDestination, Source, SyncRun
+from activation.server_form import ServerForm
 from config.embedded import EmbeddedServer
 from projects.models import Project
 from tests.cast import Member
+from tests.sentinels import SENTINEL_PASSWORD, SERVICE, SentinelService
 
 WRONG = "not-the-" + "password"
 
 
-def asked(member: Member, server: EmbeddedServer, project: Project | None, **wanted: object) -> DestinationProbe:
+def asked(member: Member, server: EmbeddedServer | None, project: Project | None, **wanted: object) -> DestinationProbe:
     """Ask for a test as the page does."""
     arguments: dict[str, Any] = {
         "project": project,
         "name": "Customers",
-        "settings": {"address": server.address},
-        "credentials": {"password": server.password},
+        "settings": {"address": server.address} if server else {},
+        "credentials": {"password": server.password} if server else {},
         "adopted": {},
         "by": member.actor,
         "now": timezone.now(),
@@ -145,3 +148,26 @@ def test_a_test_whose_worker_died_is_taken_over_and_given_up_after_the_third(adm
     probe.refresh_from_db()
     assert probe.state == DestinationProbe.State.FAILED
     assert "could not be finished" in probe.problem
+
+
+def test_a_service_of_sentinels_becomes_a_destination_without_its_passwords_on_any_page(admin, project, tmp_path):
+    with SentinelService(tmp_path) as service:
+        form = ServerForm(
+            {
+                "address": ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in service.sentinels),
+                "password": service.servers[0].password,
+                "sentinelService": SERVICE,
+                "sentinelPassword": SENTINEL_PASSWORD,
+            }
+        )
+        assert form.is_valid(), form.errors
+        settings, credentials = form.plain()
+        probe = ended(asked(admin, None, project, settings=settings, credentials=credentials))
+
+    assert probe.state == DestinationProbe.State.PASSED
+    destination = RedisDestination.objects.get()
+    assert destination.settings["sentinelService"] == SERVICE
+    where = {"organisation": admin.organisation.slug, "destination": destination.public_id}
+    page = admin.client.get(reverse("activation:destination", kwargs=where)).content.decode()
+    assert SERVICE in page
+    assert not any(secret in page + str(destination.settings) for secret in credentials.values())

@@ -12,6 +12,7 @@ from activation.engine.connection import RedisSettings
 from activation.engine.slots import slot_of
 from config.embedded import EmbeddedServer
 from tests.redis_servers import Certificates, DebianRedis, ValkeyCluster
+from tests.sentinels import SentinelService
 
 ACL_USER, ACL_PASSWORD = "profiles", "a-" + "password"
 
@@ -146,6 +147,20 @@ def with_client_certificate(
     return one_server(client, server.address, secure=True, **trust, **shown, **settings)
 
 
+@pytest.fixture(scope="session")
+def sentinel_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelService]:
+    with SentinelService(tmp_path_factory.mktemp("sentinels")) as service:
+        yield service
+
+
+@pytest.fixture
+def sentinel_place(sentinel_service: SentinelService) -> Iterator[Place]:
+    with sentinel_service.servers[sentinel_service.primary()].client() as client:
+        place = Place(sentinel_service.settings(), lambda _: client, [client])
+        place.flush()
+        yield place
+
+
 @pytest.fixture
 def cluster_place(cluster: ValkeyCluster) -> Iterator[Place]:
     clients = [cluster.client(index) for index in range(3)]
@@ -156,7 +171,17 @@ def cluster_place(cluster: ValkeyCluster) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture(params=["valkey_place", "redis_place", "acl_place", "tls_place", "mutual_tls_place", "cluster_place"])
+@pytest.fixture(
+    params=[
+        "valkey_place",
+        "redis_place",
+        "acl_place",
+        "tls_place",
+        "mutual_tls_place",
+        "sentinel_place",
+        "cluster_place",
+    ]
+)
 def place(request: pytest.FixtureRequest) -> Place:
     """Every kind of destination in turn."""
     found: Place = request.getfixturevalue(request.param)

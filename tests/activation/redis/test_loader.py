@@ -319,7 +319,7 @@ def test_a_slot_that_moved_meanwhile_is_found_at_its_new_owner(cluster: ValkeyCl
         cluster_loader.write(CLAIM, KEYS, ["{}"] * len(KEYS))
     assert caught.value.code == "nonlocal"
     with open_loader(cluster_place.settings, pauses=(0.0,)) as another:
-        another._deployment._owners = cluster_loader._deployment._owners
+        another._deployment._topology = cluster_loader._deployment._topology
         assert another.write(CLAIM, KEYS, ["{}"] * len(KEYS)).written == 450
     assert set(map(str, cluster_place.profiles().values())) == {str({VIEW.encode(): b"{}"})}
 
