@@ -79,11 +79,18 @@ class ServerForm(forms.Form):
         label="Client key", help_text="PEM text without a passphrase: the key of the client certificate."
     )
 
+    acceptEviction = forms.BooleanField(  # noqa: N815 - named like the hosted product's settings
+        required=False,
+        label="Accept that Redis may drop profiles",
+        help_text="Only for a Redis with an allkeys policy. A sync that finds that profiles were dropped is full.",
+    )
+
     more: tuple[str, ...] = (
         *("username", "database", "sentinelService", "sentinelUsername", "sentinelPassword"),
         *("skipVerify", "caCertificate", "clientCertificate", "clientKey"),
+        "acceptEviction",
     )
-    _flags = ("clusterMode", "secure", "skipVerify")
+    _flags = ("clusterMode", "secure", "skipVerify", "acceptEviction")
     _texts = ("username", "sentinelService", "sentinelUsername")
     _credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
     _bound_to_server = (

@@ -7,6 +7,7 @@ A run begins (run key, fences), each partition is written behind its fence and l
 from collections.abc import Mapping, Sequence
 from typing import Self
 
+from activation.engine import memory
 from activation.engine.bookkeeping import (
     Bookkeeping,
     Claim,
@@ -16,6 +17,7 @@ from activation.engine.bookkeeping import (
     WitnessMissing,
 )
 from activation.engine.connection import connect
+from activation.engine.memory import Memory
 from activation.engine.node import Limits
 from activation.engine.partition_writer import ChunkReport, PartitionWriter
 from activation.engine.redis_settings import RedisSettings
@@ -112,6 +114,17 @@ class Loader:
     def run_key_present(self, run: str) -> bool:
         """Tell whether every primary still has the run's key: none of them was emptied since `begin`."""
         return self._ledger.run_is_there(run)
+
+    def evictions(self) -> dict[str, int] | None:
+        """Return how many keys each primary evicted since it started, by run id; None when one does not tell.
+
+        Raises `DestinationError`, but not for a user who may not ask.
+        """
+        return memory.evictions(self._deployment)
+
+    def memory(self) -> dict[str, Memory] | None:
+        """Return each primary's memory by its `host:port`; None when one does not tell. Raises as `evictions`."""
+        return memory.memory(self._deployment)
 
     def finish(self, run: str) -> None:
         """Remove the run's key, fences and witnesses; the marker stays."""

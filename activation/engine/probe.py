@@ -34,14 +34,13 @@ def probe(
     key_prefix: str,
     allow_private: bool,
     forbidden: Sequence[tuple[str, int]] = (),
-    accept_eviction: bool = False,
 ) -> Iterator[Step]:
     """Test a destination: name → TCP → TLS → AUTH → cluster and role → write, read, delete → scripts → memory policy.
 
     `key_prefix` is `<workspace id>:<destination id>:`. Yields every step as it is known, also those not reached after
-    a failure; raises nothing, and takes about ten seconds at most. `accept_eviction` lets an allkeys policy pass.
+    a failure; raises nothing, and takes about ten seconds at most.
     """
-    trial = Trial(settings, key_prefix, allow_private, tuple(forbidden), accept_eviction=accept_eviction)
+    trial = Trial(settings, key_prefix, allow_private, tuple(forbidden))
     deadline = time.monotonic() + ALL_WITHIN
     broken = False
     for name, check in trial.steps():

@@ -7,6 +7,7 @@ from activation.engine import tls
 from projects.warehouses.addresses import HostInvalid, split_host_port
 
 LONGEST_ADDRESS = 2_000
+_FLAGS = ("clusterMode", "secure", "skipVerify", "useJSONModule", "acceptEviction")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
@@ -36,6 +37,7 @@ class RedisSettings:
     client_certificate: str = field(default="", repr=False)
     client_key: str = field(default="", repr=False)
     use_json_module: bool = False
+    accept_eviction: bool = False
 
     @classmethod
     def from_plain(cls, settings: Mapping[str, object], credentials: Mapping[str, object]) -> "RedisSettings":
@@ -45,9 +47,7 @@ class RedisSettings:
         configuration, where absent means on, says so. Raises `SettingsInvalid` with every problem by key.
         """
         errors: dict[str, str] = {}
-        cluster, secure, skip, json_module = (
-            _flag(settings, key, errors) for key in ("clusterMode", "secure", "skipVerify", "useJSONModule")
-        )
+        cluster, secure, skip, json_module, eviction = (_flag(settings, key, errors) for key in _FLAGS)
         service = _text(settings.get("sentinelService"), "sentinelService", errors).strip()
         if service and cluster:
             errors["sentinelService"] = "A cluster has no sentinels. Leave this empty, or turn Cluster Mode off."
@@ -85,6 +85,7 @@ class RedisSettings:
             client_certificate=pair[0] if secure else "",
             client_key=pair[1] if secure else "",
             use_json_module=json_module,
+            accept_eviction=eviction,
         )
 
     def for_sentinels(self) -> "RedisSettings":

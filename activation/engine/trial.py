@@ -19,6 +19,7 @@ from activation.engine.errors import (
     DestinationUnreachable,
 )
 from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
+from activation.engine.memory import memory
 from activation.engine.node import Channel, Limits, Node, Reply
 from activation.engine.redis_settings import RedisSettings
 from projects.warehouses.addresses import AddressError, AddressPolicy, NameUnknown
@@ -46,7 +47,6 @@ class Trial:
     key_prefix: str
     allow_private: bool
     forbidden: tuple[tuple[str, int], ...]
-    accept_eviction: bool
     _endpoints: list[Endpoint] = field(default_factory=list)
     _channel: Channel | None = None
     _deployment: Deployment | None = None
@@ -195,20 +195,19 @@ class Trial:
         return "Syncs may run their scripts."
 
     def look_at_memory(self) -> str:
-        """Redis answers unknown sections of INFO with nothing and refuses it to limited users: both mean unknown."""
-        reply = self._try("INFO", "memory")
-        text = reply.decode(errors="replace") if isinstance(reply, bytes) else ""
-        facts = dict(line.partition(":")[::2] for line in text.splitlines())
-        policy = facts.get("maxmemory_policy", "")
-        if not policy:
+        """Look at every primary: one that drops profiles is enough to lose some."""
+        found = memory(self._deployed())
+        if found is None:
             raise Skipped("Redis does not tell what it does when its memory is full.")
-        if not policy.startswith("allkeys-") or facts.get("maxmemory") == "0":
-            return f"When its memory is full: {policy}."
-        if self.accept_eviction:
+        policy = next((each.policy for each in found.values() if each.drops_profiles), "")
+        if not policy:
+            return f"When its memory is full: {', '.join(dict.fromkeys(each.policy for each in found.values()))}."
+        if self.settings.accept_eviction:
             return f"When its memory is full, Redis drops profiles ({policy}); this was accepted."
         raise Problem(
             f"When its memory is full, this Redis drops profiles without a word ({policy}).",
-            "Set maxmemory-policy to noeviction, or to volatile-lru, which never drops profiles.",
+            "Set maxmemory-policy to noeviction, or to volatile-lru, which never drops profiles. Or tick Accept that "
+            "Redis may drop profiles.",
         )
 
     def _look_at_cluster(self) -> str:
