@@ -15,7 +15,7 @@ from accounts.roles import Permission
 from activation import alerts
 from activation.alert_forms import AlertForm, WebhookForm, initial_of
 from activation.alerts import NobodyToTell, TooManyTests
-from activation.models import Activation, AlertSettings
+from activation.models import Activation, AlertDelivery, AlertSettings
 from activation.views import waking
 from projects.models import Project
 from projects.pages import project_page
@@ -117,7 +117,8 @@ def _sent(row: AlertSettings | None) -> dict[str, Any]:
     if row is None:
         return {"deliveries": []}
     newest = row.deliveries.order_by("-created_at", "-pk")
-    return {"deliveries": list(newest[:_SHOWN]), "waiting": newest.filter(state="queued").exists()}
+    on_their_way = newest.filter(state=AlertDelivery.State.QUEUED, trouble="")
+    return {"deliveries": list(newest[:_SHOWN]), "waiting": on_their_way.exists()}
 
 
 def _shown_once(request: SignedInRequest, project: Project, made: str) -> HttpResponse:

@@ -144,6 +144,7 @@ def test_a_test_goes_to_everyone_and_the_page_tells_how_it_went(admin, no_worker
         page = text(admin.client.post(address("alert_test"), follow=True))
         assert "A test is on its way" in page
         assert "Reload to see how it went" in page
+        assert 'hx-select="#messages"' in page
         for row in AlertDelivery.objects.all():
             alert_deliveries.deliver(row.pk, now=clock.on(seconds=1))
 
@@ -151,6 +152,7 @@ def test_a_test_goes_to_everyone_and_the_page_tells_how_it_went(admin, no_worker
     assert len(receiver.received) == 1
     page = text(admin.client.get(address()))
     assert "127.0.0.1 answered 500." in page
+    assert "hx-get" not in page
     assert "Given up" in page
     assert "The webhook fails" in page
     assert AuditEvent.objects.get(action="alert_test_sent").details == {"messages": 2}
