@@ -1,6 +1,6 @@
 """The SELECTs behind `activation.engine.snapshots`, built from a dialect's expressions and names of ours.
 
-The customer's names appear in one place only, where the view is read (`stage`); from there on columns are positions.
+The customer's names appear in one place only, where the view is read (`copied`); from there on columns are positions.
 """
 
 from collections.abc import Sequence
@@ -35,26 +35,32 @@ def positional(columns: Sequence[Column]) -> list[Column]:
     return [Column(f"c{position}", column.type) for position, column in enumerate(columns)]
 
 
-def stage(dialect: Dialect, relation: Relation, shape: Shape) -> str:
-    """Read the view once: `_id` (NULL where null or blank), `_hash`, then `c0`, `c1` and so on."""
+def rows(dialect: Dialect, relation: Relation) -> str:
+    """Count a view's rows."""
+    return f"SELECT count(*) FROM {dialect.relation(relation)}"
+
+
+def copied(dialect: Dialect, relation: Relation, shape: Shape, *, partitions: int) -> str:
+    """Read the view: `_id` (NULL where null or blank), `_hash`, `_part`, then `c0`, `c1` and so on."""
     at = positional(shape.columns)
     named = ", ".join(
         f"{dialect.quote(column.name)} AS {dialect.quote(place.name)}"
         for column, place in zip(shape.columns, at, strict=True)
     )
-    return (
+    rows = (
         f"SELECT {_id(dialect, shape)} AS {dialect.quote('_id')}, {_hash(dialect, shape)} AS {dialect.quote('_hash')}, "
         f"{_names(dialect, shape)} FROM (SELECT {named} FROM {dialect.relation(relation)}) v"
     )
+    return _placed(dialect, shape, rows, partitions)
 
 
-def stage_rows(dialect: Dialect, name: str) -> str:
-    """Count a stage: its rows, and those with an id."""
+def copied_rows(dialect: Dialect, name: str) -> str:
+    """Count a copy: its rows, and those with an id."""
     return f"SELECT count(*), count({dialect.quote('_id')}) FROM {dialect.snapshot(name)}"
 
 
-def stage_ids(dialect: Dialect, name: str) -> str:
-    """Count a stage's ids: all, those repeated with identical rows, and those with differing rows."""
+def copied_ids(dialect: Dialect, name: str) -> str:
+    """Count a copy's ids: all, those repeated with identical rows, and those with differing rows."""
     found, low, high = (dialect.quote(column) for column in ("found", "low", "high"))
     return (
         f"SELECT count(*), count(CASE WHEN {found} > 1 AND {low} = {high} THEN 1 END), "
@@ -62,16 +68,14 @@ def stage_ids(dialect: Dialect, name: str) -> str:
     )
 
 
-def snapshot(dialect: Dialect, shape: Shape, name: str, *, partitions: int, repeated: bool, base: Base | None) -> str:
-    """Read a stage's valid rows, each id once, with `_part`; `repeated` tells whether any id comes more than once."""
+def cleaned(dialect: Dialect, shape: Shape, name: str, *, partitions: int, repeated: bool, base: Base | None) -> str:
+    """Read a copy's valid rows, each id once, with `_part`; `repeated` tells whether any id comes more than once."""
     row_id = dialect.quote("_id")
-    columns = f"{row_id}, {dialect.quote('_hash')}, {dialect.quote('_part')}, {_names(dialect, shape)}"
     if repeated:
         rows = " UNION ALL ".join(_deduplicated(dialect, shape, name, base))
     else:
         rows = f"SELECT {_row(dialect, shape, 's')} FROM {dialect.snapshot(name)} s WHERE s.{row_id} IS NOT NULL"
-    part = dialect.bucket(row_id, partitions)
-    return f"SELECT {columns} FROM (SELECT r.*, {part} AS {dialect.quote('_part')} FROM ({rows}) r) p"
+    return _placed(dialect, shape, rows, partitions)
 
 
 def deletes(dialect: Dialect, *, taken: str, base: str, partitions: int) -> str:
@@ -90,6 +94,14 @@ def sizes(dialect: Dialect, name: str) -> str:
     return f"SELECT {part}, count(*) FROM {dialect.snapshot(name)} GROUP BY {part}"
 
 
+def _placed(dialect: Dialect, shape: Shape, rows: str, partitions: int) -> str:
+    """Give rows of `_id`, `_hash` and the columns their `_part`, in the third place."""
+    row_id = dialect.quote("_id")
+    columns = f"{row_id}, {dialect.quote('_hash')}, {dialect.quote('_part')}, {_names(dialect, shape)}"
+    part = dialect.bucket(f"r.{row_id}", partitions)
+    return f"SELECT {columns} FROM (SELECT r.*, {part} AS {dialect.quote('_part')} FROM ({rows}) r) p"
+
+
 def _id(dialect: Dialect, shape: Shape) -> str:
     position = [column.name for column in shape.columns].index(shape.id_column)
     text = dialect.id_text(positional(shape.columns)[position])
@@ -99,20 +111,8 @@ def _id(dialect: Dialect, shape: Shape) -> str:
 
 
 def _hash(dialect: Dialect, shape: Shape) -> str:
-    texts = [
-        dialect.injective_text(place)
-        for column, place in zip(shape.columns, positional(shape.columns), strict=True)
-        if column.name not in shape.ignored
-    ]
-    return dialect.hash128(_joined(texts or ["''"]))
-
-
-def _joined(texts: Sequence[str]) -> str:
-    """Concatenate as a balanced tree: a chain would copy a wide row's text once for each column."""
-    if len(texts) == 1:
-        return texts[0]
-    middle = len(texts) // 2
-    return f"({_joined(texts[:middle])} || {_joined(texts[middle:])})"
+    columns = zip(shape.columns, positional(shape.columns), strict=True)
+    return dialect.row_hash([place for column, place in columns if column.name not in shape.ignored])
 
 
 def _names(dialect: Dialect, shape: Shape) -> str:
@@ -125,7 +125,7 @@ def _row(dialect: Dialect, shape: Shape, alias: str) -> str:
 
 
 def _ids(dialect: Dialect, name: str) -> str:
-    """Group a stage's rows by id. A window in its place needs twice the memory and time (measured)."""
+    """Group a copy's rows by id. A window in its place needs twice the memory and time (measured)."""
     row_id, row_hash = dialect.quote("_id"), dialect.quote("_hash")
     return (
         f"SELECT {row_id}, count(*) AS {dialect.quote('found')}, min({row_hash}) AS {dialect.quote('low')}, "

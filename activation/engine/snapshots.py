@@ -1,7 +1,8 @@
 """Copies a view into our schema at the start of a run, and tells what has left it since: SQL over the warehouse port.
 
-The warehouse does the work; nothing here knows its dialect beyond `port.Dialect`. The view is read exactly once, into a
-*stage*; counts, duplicates and the snapshot come from there, so whatever happens to the view meanwhile matters nothing.
+The warehouse does the work; nothing here knows its dialect beyond `port.Dialect`. The view's rows are read exactly
+once, into the snapshot; counts come from there, so whatever happens to the view meanwhile matters nothing. Only one
+that holds ids that are null or come more than once is written a second time, without them.
 
 A snapshot's columns are `_id` (the final text of the id in keys), `_hash` (128 bits over the row), `_part` (the
 partition) and then `c0`, `c1`, …: the view's columns by position, for the customer's names may collide with ours or
@@ -101,18 +102,22 @@ def take(
         WarehouseError: as the warehouse says.
 
     """
-    dialect, shape, stage = warehouse.dialect, _shape(plan), _beside(name, "stage")
-    carried = None if base is None else sql.Base(base, tuple(plan.columns if base_columns is None else base_columns))
-    with _temporary(warehouse, stage):
-        warehouse.create(stage, sql.stage(dialect, plan.relation, shape))
-        report = _count(warehouse, stage, plan.partition_rows)
+    dialect, shape = warehouse.dialect, _shape(plan)
+    partitions = _partitions(_view_rows(warehouse, plan.relation), plan.partition_rows)
+    with _dropped_on_failure(warehouse, name):
+        warehouse.create(name, sql.copied(dialect, plan.relation, shape, partitions=partitions), partitioned=True)
+        report = _count(warehouse, name, partitions)
         repeated = report.duplicate_ids + report.invalid_ids > 0
-        select = sql.snapshot(
-            dialect, shape, stage, partitions=report.partitions, repeated=repeated, base=carried if repeated else None
-        )
-        uses = [stage, carried.name] if carried is not None and repeated else [stage]
+        if not repeated and not report.null_ids:
+            return report
+        carried = None
+        if base is not None and repeated:
+            carried = sql.Base(base, tuple(plan.columns if base_columns is None else base_columns))
+        partitions = _partitions(report.rows, plan.partition_rows)
+        select = sql.cleaned(dialect, shape, name, partitions=partitions, repeated=repeated, base=carried)
+        uses = [name] if carried is None else [name, carried.name]
         rows = warehouse.create(name, select, partitioned=True, uses=uses)
-    return replace(report, rows=rows)
+    return replace(report, rows=rows, partitions=partitions)
 
 
 def take_deletes(warehouse: Warehouse, *, name: str, snapshot: str, base: str, partitions: int) -> int:
@@ -168,34 +173,38 @@ def _shape(plan: SnapshotPlan) -> sql.Shape:
     return sql.Shape(plan.columns, plan.id_column, plan.normalisation, plan.ignored_columns)
 
 
-def _beside(name: str, kind: str) -> str:
-    """Return the name of the same run's table of another kind."""
-    return own_table(f"{name.rpartition('_')[0]}_{kind}")
-
-
 @contextmanager
-def _temporary(warehouse: Warehouse, name: str) -> Iterator[None]:
-    """Drop a table at the end. After a failure the drop may fail too; the first error is the one to tell."""
+def _dropped_on_failure(warehouse: Warehouse, name: str) -> Iterator[None]:
+    """Leave no half-made snapshot. The drop may fail too; the first error is the one to tell."""
     try:
         yield
     except BaseException:
         with suppress(WarehouseError):
             drop(warehouse, name)
         raise
-    drop(warehouse, name)
 
 
-def _count(warehouse: Warehouse, stage: str, partition_rows: int) -> SnapshotReport:
-    """Count a stage; `rows` are what the snapshot will hold at most."""
-    [(rows_in_view, with_id)] = warehouse.fetch(sql.stage_rows(warehouse.dialect, stage), uses=[stage])
-    [(ids, duplicates, invalid)] = warehouse.fetch(sql.stage_ids(warehouse.dialect, stage), uses=[stage])
+def _view_rows(warehouse: Warehouse, relation: Relation) -> int:
+    """Count the view, for the number of partitions only: the view may change before it is copied."""
+    [(rows,)] = warehouse.fetch(sql.rows(warehouse.dialect, relation))
+    return _whole(rows)
+
+
+def _partitions(rows: int, partition_rows: int) -> int:
+    return min(MAX_PARTITIONS, max(1, -(-rows // partition_rows)))
+
+
+def _count(warehouse: Warehouse, name: str, partitions: int) -> SnapshotReport:
+    """Count a copy of the view; `rows` are its ids."""
+    [(rows_in_view, with_id)] = warehouse.fetch(sql.copied_rows(warehouse.dialect, name), uses=[name])
+    [(ids, duplicates, invalid)] = warehouse.fetch(sql.copied_ids(warehouse.dialect, name), uses=[name])
     return SnapshotReport(
         rows=_whole(ids),
         rows_in_view=_whole(rows_in_view),
         null_ids=_whole(rows_in_view) - _whole(with_id),
         duplicate_ids=_whole(duplicates),
         invalid_ids=_whole(invalid),
-        partitions=min(MAX_PARTITIONS, max(1, -(-_whole(ids) // partition_rows))),
+        partitions=partitions,
     )
 
 

@@ -1,5 +1,7 @@
 """DuckDB's SQL: names, ids, values, hashes. Builds text from catalogue names, which it quotes, and fixed parts only."""
 
+from collections.abc import Sequence
+
 from projects.warehouses.duckdb_json import decimal_text, in_utc, json_text, strict_json
 from projects.warehouses.duckdb_types import (
     FLOATS,
@@ -12,6 +14,7 @@ from projects.warehouses.duckdb_types import (
 )
 from projects.warehouses.port import BLANKS, Column, Kind, Relation, Value, own_table
 
+PLAIN = INTEGERS | WIDE_INTEGERS | FLOATS | TIMESTAMPS | {"DECIMAL", "DATE", "BOOLEAN", "UUID"}
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -52,17 +55,10 @@ class DuckDBDialect:
         expression, kind = _read(name, type_)
         return Value(column.name, expression, kind)
 
-    def injective_text(self, column: Column) -> str:
-        """Expression: `n` for NULL, else the text's length in bytes, a colon and the text."""
-        name, type_ = self.quote(column.name), _parsed(column)
-        text = f'(CAST({name} AS VARCHAR) COLLATE "binary")'
-        if type_.name in NESTED:
-            text = json_text(name, type_)
-        return f"CASE WHEN {name} IS NULL THEN 'n' ELSE strlen({text}) || ':' || {text} END"
-
-    def hash128(self, expression: str) -> str:
-        """Expression: the MD5 of a text in hex."""
-        return f"md5({expression})"
+    def row_hash(self, columns: Sequence[Column]) -> str:
+        """Expression: the MD5 of the values' texts with bars between them; see `_hashed`."""
+        texts = ", '|', ".join(_hashed(self.quote(column.name), _parsed(column)) for column in columns)
+        return f"md5(concat({texts or chr(39) * 2}))"
 
     def bucket(self, expression: str, buckets: int) -> str:
         """Expression: 0 ≤ n < `buckets` from 64 bits of the MD5 (DuckDB's own `hash` may change with its version)."""
@@ -79,6 +75,20 @@ def _parsed(column: Column) -> Type:
         return parse(column.type)
     except (ValueError, IndexError):
         return Type("UNKNOWN")
+
+
+def _hashed(name: str, type_: Type) -> str:
+    """The text of a value to hash, nothing for NULL (`concat` leaves it out).
+
+    Numbers, times and the like are never empty and hold no bar; any other text tells its length in bytes first.
+    """
+    if type_.name in PLAIN:
+        return f"CAST({name} AS VARCHAR)"
+    if type_.name not in NESTED:
+        text = f"CAST({name} AS VARCHAR)"
+        return f"strlen({text}) || ':' || {text}"
+    text = json_text(name, type_)
+    return f"CASE WHEN {name} IS NOT NULL THEN strlen({text}) || ':' || {text} END"
 
 
 def _read(name: str, type_: Type) -> tuple[str, Kind]:

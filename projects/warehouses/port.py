@@ -189,14 +189,12 @@ class Dialect(Protocol):
     def value(self, column: Column) -> Value:
         """Say how the column is read for encoding."""
 
-    def injective_text(self, column: Column) -> str:
-        """Expression: text of the value in which NULL differs from '' and equal texts mean equal values.
+    def row_hash(self, columns: Sequence[Column]) -> str:
+        """Expression: 32 hex characters, a 128-bit hash of the columns' values in their order.
 
-        It is never NULL, and tells its own length, so that several of them put together are injective too.
+        It is taken over an injective text of them all: NULL differs from '', and nothing moves from one column to
+        the next unseen. Never NULL.
         """
-
-    def hash128(self, expression: str) -> str:
-        """Expression: 32 hex characters, a 128-bit hash of a text expression."""
 
     def bucket(self, expression: str, buckets: int) -> str:
         """Expression: a whole number 0 ≤ n < `buckets` from a text expression, spread evenly and stable."""

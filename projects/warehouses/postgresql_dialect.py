@@ -8,6 +8,7 @@ a composite type.
 """
 
 import re
+from collections.abc import Sequence
 
 from projects.warehouses.port import Column, Kind, Relation, Value, own_table
 
@@ -92,14 +93,10 @@ class PostgreSQLDialect:
         expression, kind = _read(_plain(column))
         return Value(column.name, expression.replace("{x}", quote(column.name)), kind)
 
-    def injective_text(self, column: Column) -> str:
-        """Write length, colon and text, or a dash for NULL."""
-        text = f"{quote(column.name)}::text"
-        return f"coalesce(octet_length({text}) || ':' || {text}, '-')"
-
-    def hash128(self, expression: str) -> str:
-        """Take the first half of SHA-256; MD5 is refused by servers in FIPS mode."""
-        return f"left(encode(sha256(convert_to({expression}, 'UTF8')), 'hex'), 32)"
+    def row_hash(self, columns: Sequence[Column]) -> str:
+        """Take the first half of a SHA-256 (MD5 is refused in FIPS mode) of the row's own text, which quotes values."""
+        row = f"ROW({', '.join(quote(column.name) for column in columns)})::text"
+        return f"left(encode(sha256(convert_to({row}, 'UTF8')), 'hex'), 32)"
 
     def bucket(self, expression: str, buckets: int) -> str:
         """Spread by PostgreSQL's own 64-bit hash."""

@@ -8,7 +8,7 @@ import pytest
 
 from projects.warehouses import postgresql_pages
 from projects.warehouses.duckdb import DuckDBWarehouse
-from projects.warehouses.port import Warehouse, WarehouseError
+from projects.warehouses.port import Column, Warehouse, WarehouseError
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
 from tests.postgres import PostgresServer
 
@@ -188,6 +188,33 @@ def test_odd_ids_are_streamed_as_they_are(warehouse: Warehouse, monkeypatch: pyt
     )
     batches = warehouse.stream_partition(OTHER, 7)
     assert sorted(row_id for batch in batches for row_id in batch.column(0).to_pylist()) == sorted(ODD)
+
+
+def test_nothing_moves_from_one_column_to_the_next_in_a_row_s_hash(warehouse: Warehouse) -> None:
+    pairs = [("a", "bc"), ("ab", "c"), ("a|b", "c"), ("a", "|bc"), ("1:a", "b"), (None, "n"), ("n", None), ("", None)]
+    pairs += [(None, ""), (None, None), ("", ""), ("a,b", "c"), ("a", "b,c"), ('a"', "b"), ("a", '"b'), ("(a", "b)")]
+    rows = " UNION ALL ".join(f"SELECT {_text(a)} AS a, {_text(b)} AS b, 1 AS n" for a, b in pairs)
+    both = warehouse.dialect.row_hash([Column("a", "text"), Column("b", "text")])
+    found = warehouse.fetch(f"SELECT {both}, length({both}) FROM ({rows}) r")
+    assert len({row for row, _ in found}) == len(pairs)
+    assert {length for _, length in found} == {32}
+
+
+def _text(value: str | None) -> str:
+    return "CAST(NULL AS TEXT)" if value is None else f"'{value}'"
+
+
+def test_numbers_beside_texts_and_nulls_keep_their_place_in_a_row_s_hash(warehouse: Warehouse) -> None:
+    rows = "SELECT 1 AS a, CAST(NULL AS INTEGER) AS b, '1' AS c UNION ALL SELECT NULL, 1, '1' UNION ALL SELECT 1, 1, ''"
+    types = {"duckdb": ("INTEGER", "VARCHAR"), "postgresql": ("integer", "text")}
+    number, text = types["duckdb" if isinstance(warehouse, DuckDBWarehouse) else "postgresql"]
+    row = warehouse.dialect.row_hash([Column("a", number), Column("b", number), Column("c", text)])
+    assert warehouse.fetch(f"SELECT count(DISTINCT {row}) FROM ({rows}) r") == [(3,)]
+
+
+def test_a_row_without_columns_has_a_hash(warehouse: Warehouse) -> None:
+    [(found,)] = warehouse.fetch(f"SELECT {warehouse.dialect.row_hash([])}")
+    assert len(str(found)) == 32
 
 
 def test_a_table_may_be_replaced_by_what_is_selected_from_it(warehouse: Warehouse) -> None:
