@@ -39,7 +39,7 @@ DESCRIPTIONS: dict[Permission, str] = {
     Permission.VIEW: "See projects, destinations, warehouses, runs and their state",
     Permission.EDIT_PROJECTS: "Create projects and change their specification and schedule",
     Permission.RUN_SYNCS: "Start and stop syncs",
-    Permission.REPORT_RUNS: "Report a finished Profiles run",
+    Permission.REPORT_RUNS: "Start Profiles runs, and report finished ones",
     Permission.MANAGE_MEMBERS: "Add, change and remove members",
     Permission.MANAGE_CREDENTIALS: "Connect warehouses and Redis destinations, and test connections",
     Permission.MANAGE_ACTIVATION: "Turn the sync to Redis on and off",

@@ -1,4 +1,4 @@
-"""The Celery application: two queues, late acknowledgement, and a beat that only ever wakes the tick.
+"""The Celery application: three queues, late acknowledgement, and a beat that only ever wakes the tick.
 
 A message is a wake-up: losing or doubling one is harmless, because rows are claimed (`activation.syncs`).
 """
@@ -24,6 +24,7 @@ app.conf.update(
         "activation.take_snapshot": {"queue": "load"},
         "activation.load": {"queue": "load"},
         "activation.finish": {"queue": "load"},
+        "projects.run_profiles": {"queue": "runner"},
     },
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # a worker waits for its broker however long it is away

@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -60,6 +61,14 @@ class Environment:
     def names(self, name: str, *, default: str = "") -> list[str]:
         """Return a comma-separated list."""
         return [item.strip() for item in (self._raw(name) or default).split(",") if item.strip()]
+
+    def command(self, name: str) -> list[str]:
+        """Return a command as its words, quoted as for a shell that is never there; without a value, none."""
+        try:
+            return shlex.split(self._raw(name))
+        except ValueError:
+            self._problems.append(f"{name} has a quotation mark that does not end.")
+            return []
 
     def networks(self, name: str) -> list[str]:
         """Return a comma-separated list of IP addresses and networks."""

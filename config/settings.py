@@ -25,6 +25,8 @@ ALLOW_PRIVATE_ADDRESSES = env.flag("ALLOW_PRIVATE_ADDRESSES")
 PARTITION_ROWS = env.number("PARTITION_ROWS", default=250_000, least=1)
 SYNC_LEASE = env.number("SYNC_LEASE", default=30, least=3)
 PROFILES_RUNS_EVERY = env.number("PROFILES_RUNS_EVERY", default=60, least=1)
+RUNNER_COMMAND = env.command("RUNNER_COMMAND")
+RUNNER_TIMEOUT = env.number("RUNNER_TIMEOUT", default=21_600, least=1)
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 
 DEBUG = False

@@ -34,7 +34,7 @@ class AlreadyRunning(Exception):
 def prepare_environment(arguments: Sequence[str]) -> None:
     """Hand `up`'s secrets over in the environment: to `up` always, to other commands where nothing else is set."""
     command = arguments[1] if len(arguments) > 1 else ""
-    configured = any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in local_state.REQUIRED)
+    configured = any(_is_set(name) for name in local_state.REQUIRED)
     if command == "up":
         os.environ.setdefault("ALLOW_PRIVATE_ADDRESSES", "1")
         os.environ.setdefault("PUBLIC_URL", f"http://localhost:{os.environ.get('PORT', '8000')}")
@@ -45,8 +45,12 @@ def prepare_environment(arguments: Sequence[str]) -> None:
         os.environ.setdefault("PUBLIC_URL", local_state.read(local_state.UP_FILE).get("url", "http://localhost:8000"))
         sys.stderr.write(f"Using the secrets of `manage.py up` in {local_state.data_dir()}.\n")
     for name, value in local_state.environment_of_up().items():
-        if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
+        if not _is_set(name):
             os.environ[name] = value
+
+
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 @contextlib.contextmanager
@@ -149,7 +153,10 @@ def end_leftovers(pids: Path) -> None:
 
 
 def children_of_up(folder: Path, *, port: int) -> list[Child]:
-    """Describe the children: web and api on one port, a control worker, a load worker and beat."""
+    """Describe the children: web and api on one port, a control worker, a load worker and beat.
+
+    Where a runner of Profiles projects is configured, it gets a worker too.
+    """
     logs = folder / "logs"
     logs.mkdir(exist_ok=True, mode=0o700)
     python = [sys.executable, "-m"]
@@ -163,6 +170,8 @@ def children_of_up(folder: Path, *, port: int) -> list[Child]:
         "load": [*worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
         "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
     }  # fmt: skip
+    if _is_set("RUNNER_COMMAND"):
+        commands["runner"] = [*worker, "-Q", "runner", "-c", "1", "-n", "runner@%h"]
     return [Child(name, command, logs / f"{name}.log") for name, command in commands.items()]
 
 

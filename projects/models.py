@@ -136,13 +136,15 @@ class RunOrigin(models.TextChoices):
     REGISTRY = "registry", "Found in the registry"
     API = "api", "Reported by API"
     PAGE = "page", "Reported on the page"
+    RUNNER = "runner", "Started here"
 
 
 class ProfilesRun(models.Model):
     """One run of the Profiles project, as far as we know of it.
 
     Found in the registry it has a `seq_no`, the `models_seen` complete so far and the time their number last grew;
-    reported, it has a `reference` that makes reporting idempotent.
+    reported, it has a `reference` that makes reporting idempotent. Started here (`projects.runner`), it has been taken
+    by a worker once it has a `started_at`, and `error` says why it failed.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -154,12 +156,17 @@ class ProfilesRun(models.Model):
     models_seen = models.JSONField(default=list)
     models_grew_at = models.DateTimeField(null=True)
     reported_by = models.CharField(max_length=254, blank=True)
+    parameters = models.JSONField(default=list)
+    error = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = (
+            models.UniqueConstraint(
+                fields=("project",), condition=Q(origin="runner", status="running"), name="one_run_started_at_a_time"
+            ),
             models.UniqueConstraint(fields=("project", "seq_no"), name="run_seq_no_once"),
             models.UniqueConstraint(fields=("project", "reference"), name="run_reference_once"),
             models.CheckConstraint(

@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{_project}entities/placement/", projects.placement, name="placement"),
     path(f"{_project}check/", checks.check_project, name="check_project"),
     path(f"{_project}history/", history.history, name="history"),
+    path(f"{_project}history/run/", history.run, name="run"),
     path(f"{_project}history/report/", history.report, name="report_run"),
     path(f"{_project}settings/", settings.general, name="settings"),
     path(f"{_project}settings/specification/", settings.specification, name="specification"),

@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from rest_framework import status
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -26,6 +25,7 @@ from activation.api.activation import TokenRate, identity_of, raw_body
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
+from projects.api import Conflict
 
 PER_PAGE, MOST_PER_PAGE = 50, 100
 STATUSES = {
@@ -37,16 +37,6 @@ _STATUS_OF = {state: name for name, states in STATUSES.items() for state in stat
 _FULL = {"full": True, "incremental": False}
 # Beyond this a page is empty anyway, and the database could not count so far.
 _LAST_PAGE = 10**9
-
-
-class Conflict(APIException):
-    """The source cannot be synced now: 409 with a code that says why."""
-
-    status_code = status.HTTP_409_CONFLICT
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.default_code = code
 
 
 class ConnectionView(APIView):

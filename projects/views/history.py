@@ -1,4 +1,4 @@
-"""The History tab: Profiles runs, and reporting one that has finished."""
+"""The History tab: Profiles runs, starting one, and reporting one that has finished."""
 
 from django.contrib import messages
 from django.http import HttpResponseBase
@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
-from projects import runs
+from projects import runner, runs, tasks
 from projects.models import Project, RunStatus
 from projects.pages import project_page
 
@@ -17,7 +17,19 @@ from projects.pages import project_page
 @project_page()
 def history(request: SignedInRequest, project: Project) -> HttpResponseBase:
     """List the project's runs, newest first."""
-    return render(request, "projects/history.html", {"project": project, "runs": runs.newest_first(project)})
+    context = {"project": project, "runs": runs.newest_first(project), "has_runner": runner.configured()}
+    return render(request, "projects/history.html", context)
+
+
+@require_POST
+@project_page(permission=Permission.REPORT_RUNS)
+def run(request: SignedInRequest, project: Project) -> HttpResponseBase:
+    """Start a run by the operator's command."""
+    try:
+        tasks.wake_runner(runner.start(project, by=request.actor, now=timezone.now()))
+    except (runner.NoRunner, runner.RunActive) as refusal:
+        messages.error(request, str(refusal))
+    return see_other("projects:history", organisation=request.organisation.slug, project=project.slug)
 
 
 @require_POST

@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "projects:check_project": (NOT_ALLOWED, EDITOR),
     "projects:history": (VIEWER, NOT_ALLOWED),
     "projects:report_run": (NOT_ALLOWED, EDITOR),
+    "projects:run": (NOT_ALLOWED, EDITOR),
     "projects:settings": (VIEWER, EDITOR),
     "projects:specification": (VIEWER, EDITOR),
     "projects:delete": (ADMIN, ADMIN),
@@ -97,6 +98,8 @@ API = {
     f"{_CONNECTION}/syncs",
     f"{_CONNECTION}/syncs/<str:sync_id>",
     "v2/projects/<str:project_id>/runs",
+    "v2/sources/<str:profiles_id>/start",
+    "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
 OPEN = {"healthz", "readyz"}
 
