@@ -79,6 +79,11 @@ class ServerForm(forms.Form):
         label="Client key", help_text="PEM text without a passphrase: the key of the client certificate."
     )
 
+    useJSONModule = forms.BooleanField(  # noqa: N815 - the hosted name
+        required=False,
+        label="Store data using the JSON module",
+        help_text="A JSON document a profile, for a Redis with JSON commands. Never changes later.",
+    )
     acceptEviction = forms.BooleanField(  # noqa: N815 - named like the hosted product's settings
         required=False,
         label="Accept that Redis may drop profiles",
@@ -88,9 +93,9 @@ class ServerForm(forms.Form):
     more: tuple[str, ...] = (
         *("username", "database", "sentinelService", "sentinelUsername", "sentinelPassword"),
         *("skipVerify", "caCertificate", "clientCertificate", "clientKey"),
-        "acceptEviction",
+        *("useJSONModule", "acceptEviction"),
     )
-    _flags = ("clusterMode", "secure", "skipVerify", "acceptEviction")
+    _flags = ("clusterMode", "secure", "skipVerify", "useJSONModule", "acceptEviction")
     _texts = ("username", "sentinelService", "sentinelUsername")
     _credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
     _bound_to_server = (

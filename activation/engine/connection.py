@@ -165,8 +165,4 @@ def connect(
 
     `forbidden` holds (IP, port) of our own servers. Raises `DestinationMisconfigured` for what we cannot do.
     """
-    if settings.use_json_module:
-        raise DestinationMisconfigured(
-            "Profiles are stored as hashes. Turn “Store data using the JSON module” off.", code="json_module"
-        )
     return Deployment(settings, AddressPolicy(allow_private, frozenset(forbidden)), limits)

@@ -74,7 +74,7 @@ class DestinationMisconfigured(DestinationError):
 
 
 class UnexpectedType(DestinationError):
-    """A key holds something other than a hash, written by someone else."""
+    """A key holds something other than a profile, written by someone else."""
 
     code = "wrong_type"
 

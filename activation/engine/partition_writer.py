@@ -17,6 +17,7 @@ from typing import Self
 
 from activation.engine.bookkeeping import Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
 from activation.engine.connection import Deployment
+from activation.engine.documents import member_path
 from activation.engine.errors import (
     DestinationBusy,
     DestinationError,
@@ -27,15 +28,14 @@ from activation.engine.errors import (
 from activation.engine.node import Channel, Node, Reply
 from activation.engine.replies import fault
 from activation.engine.rows import Rows, bulk, cut
-from activation.engine.scripts import CHUNK, WITNESS
+from activation.engine.scripts import CHUNK, CHUNK_OF_DOCUMENTS, WITNESS, Script
 
 CHUNK_ROWS = 200
 CHUNK_BYTES = 1_000_000
 LARGEST_VALUE = 16_000_000
-_ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large"}
+_ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE": "unencodable"}
 # Answers of a server that changed its role or loads its data: what it acknowledged before may be gone.
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
-_CALL = b"$7\r\nEVALSHA\r\n" + bulk(CHUNK.sha) + bulk(0)
 _FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
 
 Packed = Sequence[bytes | memoryview]
@@ -46,7 +46,7 @@ class ChunkReport:
     """What Redis acknowledged of a write, in rows.
 
     `deleted` counts acknowledged deletes, `absent` those of them that found nothing to delete. `failures` are rows
-    that Redis refused, as (position in what was given, `wrong_type` or `too_large`).
+    that Redis refused, as (position in what was given, `wrong_type`, `too_large` or `unencodable`).
     """
 
     written: int = 0
@@ -77,7 +77,10 @@ class PartitionWriter:
         self.claim = claim
         self._deployment = deployment
         self._ledger = ledger
-        self._field = field
+        documents = deployment.settings.use_json_module
+        self._script = CHUNK_OF_DOCUMENTS if documents else CHUNK
+        self._call = b"$7\r\nEVALSHA\r\n" + bulk(self._script.sha) + bulk(0)
+        self._field = member_path(field) if documents else field
         self._pauses = tuple(pauses)
         self._stack = ExitStack()
         self._channels: dict[Node, Channel] = {}
@@ -194,7 +197,7 @@ class PartitionWriter:
         count = len(chunk.positions)
         writes, words = (0, count) if chunk.removes else (count, 2 * count)
         fixed = (self._ledger.fence_of(chunk.node), self.claim.partition, self.claim.text, self._field, writes)
-        return [b"*%d\r\n%b%b" % (_FIXED_WORDS + words, _CALL, b"".join(bulk(word) for word in fixed)), chunk.body]
+        return [b"*%d\r\n%b%b" % (_FIXED_WORDS + words, self._call, b"".join(bulk(word) for word in fixed)), chunk.body]
 
     def _send(self, chunks: Sequence[_Chunk]) -> list[Reply | DestinationError]:
         """Send all chunks before the first reply is read, so that primaries work while we send, and side by side."""
@@ -204,7 +207,7 @@ class PartitionWriter:
         if not unknown:
             return replies
         for channel in dict.fromkeys(requests[index][0] for index in unknown):
-            _teach(channel)
+            _teach(channel, self._script)
         again = _exchange([requests[index] for index in unknown])
         for index, reply in zip(unknown, again, strict=True):
             replies[index] = reply
@@ -231,8 +234,8 @@ def _cut(node: Node, rows: Rows, positions: Sequence[int]) -> Iterator[_Chunk]:
         yield _Chunk(node, [positions[n] for n in piece], removes=True, body=keys)
 
 
-def _teach(channel: Channel) -> None:
-    channel.send(channel.pack(("SCRIPT", "LOAD", CHUNK.text)))
+def _teach(channel: Channel, script: Script) -> None:
+    channel.send(channel.pack(("SCRIPT", "LOAD", script.text)))
     reply = channel.read_reply()
     if isinstance(reply, DestinationError):
         raise scripts_refused(reply)

@@ -35,13 +35,14 @@ _REFUSED = {
 }
 _PLAIN: dict[str, tuple[type[DestinationError], str, str]] = {
     "NOSCRIPT": (ScriptUnknown, "script_unknown", "Redis does not hold the script."),
-    "WRONGTYPE": (UnexpectedType, "wrong_type", "The key holds something that is not a hash."),
+    "WRONGTYPE": (UnexpectedType, "wrong_type", "The key holds something that is no profile."),
     "NODATABASE": (DestinationMisconfigured, "no_database", "Redis has no database of that number."),
     "NOCLUSTER": (DestinationMisconfigured, "no_cluster", "This Redis is not a cluster. Turn Cluster Mode off."),
 }
 _PHRASES = (  # replies that begin with ERR and are told apart by their fixed text
     ("max number of clients", "MAXCLIENTS"),
     ("non local key", "NONLOCAL"),
+    ("wrong Redis type", "WRONGTYPE"),
     ("cluster is down", "CLUSTERDOWN"),
     ("no password is set", "NOPASSWORD"),
     ("without any password configured", "NOPASSWORD"),
@@ -61,11 +62,6 @@ def code_of(reply: str) -> str:
     if word == "ERR" or not word.isupper():
         return next((code for phrase, code in _PHRASES if phrase in reply), "ERR")
     return word[:_LETTERS] if rest or word.isalnum() else "ERR"
-
-
-def is_transient(code: str) -> bool:
-    """Tell whether trying again may help."""
-    return code in _TRANSIENT
 
 
 def fault(code: str, where: str) -> DestinationError:

@@ -21,16 +21,18 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-# ARGV: fence key, partition, claim, field, count of rows to write, then their keys and values, then keys to delete.
+# A chunk's ARGV: fence key, partition, claim, field, count of rows to write, then their keys and values, then keys to
+# delete.
 # → {'missing'} | {'moved'} | {'fault', code} (chunk not done) | {'done', written, deleted, absent, position, code, …}
 # A fault's code is all that is returned of an error: its text may hold data.
-CHUNK = Script("""
+_CHUNK = """
 local function code(message)
   if string.find(message, 'non local key', 1, true) then return 'NONLOCAL' end
   if string.find(message, 'cluster is down', 1, true) then return 'CLUSTERDOWN' end
   if string.find(message, 'exceeds maximum allowed', 1, true) then return 'TOOLARGE' end
   if string.find(message, 'user executing the script', 1, true) then return 'NOPERM' end  -- Redis
   if string.find(message, 'ACL failure', 1, true) then return 'NOPERM' end  -- Valkey
+  if string.find(message, 'wrong Redis type', 1, true) then return 'WRONGTYPE' end  -- RedisJSON before 2.4
   return string.match(message, '^%-?(%u+)') or 'ERR'
 end
 local fence = redis.pcall('HGET', ARGV[1], ARGV[2])
@@ -48,16 +50,16 @@ local function failed(reply)
 end
 local function fatal()
   local last = result[#result]
-  return last ~= 'WRONGTYPE' and last ~= 'TOOLARGE'
+  return last ~= 'WRONGTYPE' and last ~= 'TOOLARGE' and last ~= 'UNENCODABLE'
 end
-for i = 6, 4 + 2 * writes, 2 do
-  local reply = redis.pcall('HSET', ARGV[i], field, ARGV[i + 1])
+%(functions)sfor i = 6, 4 + 2 * writes, 2 do
+  local reply = %(write)s
   if not failed(reply) then written = written + 1
   elseif fatal() then return {'fault', result[#result]} end
   position = position + 1
 end
 for i = 6 + 2 * writes, #ARGV do
-  local reply = redis.pcall('HDEL', ARGV[i], field)
+  local reply = %(remove)s
   if failed(reply) then
     if fatal() then return {'fault', result[#result]} end
   else
@@ -68,7 +70,51 @@ for i = 6 + 2 * writes, #ARGV do
 end
 result[2], result[3], result[4] = written, deleted, absent
 return result
-""")
+"""
+
+# The same over RedisJSON documents; the field is the member's JSONPath. A member is set whole, and a document that
+# is empty after a member was removed goes. What the module cannot take of a document that can be written otherwise
+# (a number too large for it, too deep a nesting) is a fault of that row.
+_DOCUMENTS = """
+local function holds_object(key) return type(redis.pcall('JSON.OBJLEN', key)) == 'number' end
+local function set(key, value)
+  local made = redis.pcall('JSON.SET', key, '$', '{}', 'NX')
+  if type(made) == 'table' and made.err then return made end
+  local reply = redis.pcall('JSON.SET', key, field, value)
+  if type(reply) == 'table' and reply.ok then return 0 end
+  if made then redis.pcall('DEL', key)
+  elseif not holds_object(key) then return {err = 'WRONGTYPE'} end
+  local why = reply and code(reply.err) or 'ERR'
+  if why == 'SYNTAXERR' or why == 'LIMIT' or why == 'ERR' or why == 'ERROR' then return {err = 'UNENCODABLE'} end
+  return reply
+end
+local function remove(key)
+  local reply = redis.pcall('JSON.DEL', key, field)
+  if type(reply) == 'table' then
+    if string.find(reply.err, 'OOM', 1, true) or holds_object(key) then return reply end
+    return {err = code(reply.err) == 'ERROR' and 'WRONGTYPE' or reply.err}
+  end
+  if reply > 0 and redis.pcall('JSON.OBJLEN', key) == 0 then redis.pcall('DEL', key) end
+  return reply
+end
+"""
+
+
+def _with(script: str, **parts: str) -> Script:
+    for name, text in parts.items():
+        script = script.replace(f"%({name})s", text)
+    return Script(script)
+
+
+CHUNK = _with(
+    _CHUNK,
+    functions="",
+    write="redis.pcall('HSET', ARGV[i], field, ARGV[i + 1])",
+    remove="redis.pcall('HDEL', ARGV[i], field)",
+)
+CHUNK_OF_DOCUMENTS = _with(
+    _CHUNK, functions=_DOCUMENTS.lstrip(), write="set(ARGV[i], ARGV[i + 1])", remove="remove(ARGV[i])"
+)
 
 # KEYS: fence, witness. ARGV: partition, claim. → 1, 0 when somebody else has the partition, -1 without a fence.
 WITNESS = Script("""

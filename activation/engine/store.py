@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from activation.engine.connection import connect
-from activation.engine.errors import DestinationError
+from activation.engine.documents import members
+from activation.engine.errors import DestinationError, UnexpectedType
 from activation.engine.node import Limits, Reply
 from activation.engine.redis_settings import RedisSettings
 
@@ -12,6 +13,8 @@ Fields = dict[str, bytes]
 
 class Store:
     """A destination's profiles. Thread safe and pooled; kept for as long as the settings are the same.
+
+    Hashes and RedisJSON documents are read alike, first as what the settings say.
 
     Nothing is retried. While a server is down its circuit breaker answers at once, and one call in every half
     second finds out whether it is back.
@@ -30,22 +33,35 @@ class Store:
         """Times in seconds; `forbidden` holds (IP, port) of our own servers. Dials nothing yet."""
         limits = Limits(connect_timeout, command_timeout, max_connections, trip_after=5)
         self._deployment = connect(settings, allow_private=allow_private, forbidden=forbidden, limits=limits)
+        self._documents_first = settings.use_json_module
+        layouts = (self._read_hash, self._read_document)
+        self._layouts = layouts[::-1] if self._documents_first else layouts
 
     def read(self, key: str, views: Sequence[str] | None = None) -> Fields:
         """Return a profile's fields, feature view → JSON text, in Redis's order; empty when there is none.
 
         With `views` only those, in that order, without the ones that are missing. Raises `DestinationError`.
         """
-        if views is None:
-            return _pairs(self._deployment.execute(key, "HGETALL", key))
-        if not views:
+        if views is not None and not views:
             return {}
-        return _named(views, self._deployment.execute(key, "HMGET", key, *views))
+        first, second = self._layouts
+        try:
+            return first(key, views)
+        except UnexpectedType as error:
+            unexpected = error
+        try:
+            return second(key, views)
+        except DestinationError as error:
+            # A server without the module, or a user who may not use it, has no such document.
+            if error.transient:
+                raise
+        raise unexpected
 
     def read_many(self, keys: Sequence[str]) -> list[Fields]:
         """Return the fields of several profiles, in the order of `keys`. Raises `DestinationError`."""
-        replies = self._deployment.execute_many([(key, ("HGETALL", key)) for key in keys])
-        return [_pairs(reply) for reply in _sound(replies)]
+        command = "JSON.GET" if self._documents_first else "HGETALL"
+        replies = self._deployment.execute_many([(key, (command, key)) for key in keys])
+        return [self._fields(key, reply) for key, reply in zip(keys, replies, strict=True)]
 
     def delete(self, keys: Sequence[str]) -> int:
         """Remove profiles whole and return how many existed. Raises `DestinationError`, after trying every key."""
@@ -56,6 +72,25 @@ class Store:
         """Ask every primary whether it answers. Raises `DestinationError`."""
         for node in self._deployment.primaries():
             node.execute("PING")
+
+    def _fields(self, key: str, reply: Reply | DestinationError) -> Fields:
+        if isinstance(reply, UnexpectedType):
+            return self.read(key)
+        if isinstance(reply, DestinationError):
+            raise reply
+        return self._members(key, reply) if self._documents_first else _pairs(reply)
+
+    def _read_hash(self, key: str, views: Sequence[str] | None) -> Fields:
+        if views is None:
+            return _pairs(self._deployment.execute(key, "HGETALL", key))
+        return _named(views, self._deployment.execute(key, "HMGET", key, *views))
+
+    def _read_document(self, key: str, views: Sequence[str] | None) -> Fields:
+        found = self._members(key, self._deployment.execute(key, "JSON.GET", key))
+        return found if views is None else {view: found[view] for view in views if view in found}
+
+    def _members(self, key: str, reply: Reply) -> Fields:
+        return {} if reply is None else members(reply, self._deployment.node_for(key).endpoint.text)
 
     def close(self) -> None:
         """Close the connections; calls under way end first. Closing twice is fine."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from activation.engine import tls
 from activation.engine.connection import Deployment, connect
+from activation.engine.documents import members
 from activation.engine.endpoint import Endpoint, tls_context
 from activation.engine.errors import (
     CertificateRefused,
@@ -158,8 +159,7 @@ class Trial:
         key, value = f"{self.key_prefix}_activation:probe:{self._token}", b'{"PROBE":true}'
         deployment = self._deployed()
         try:
-            deployment.execute(key, "HSET", key, "probe", value)
-            if deployment.execute(key, "HGETALL", key) != [b"probe", value]:
+            if self._written(deployment, key, value) != {"probe": value}:
                 raise Problem(
                     "Redis did not give back what was written.", "Check that nothing else writes or clears it."
                 )
@@ -168,6 +168,23 @@ class Trial:
         if isinstance(removed, DestinationError):
             raise removed
         return f"One key beginning with {self.key_prefix} was written, read and deleted."
+
+    def _written(self, deployment: Deployment, key: str, value: bytes) -> dict[str, bytes]:
+        """Write as the settings say and read it back."""
+        if not self.settings.use_json_module:
+            deployment.execute(key, "HSET", key, "probe", value)
+            name, stored = deployment.execute(key, "HGETALL", key)
+            return {name.decode(): stored}
+        try:
+            deployment.execute(key, "JSON.SET", key, "$", b'{"probe":%b}' % value)
+            return members(deployment.execute(key, "JSON.GET", key), deployment.node_for(key).endpoint.text)
+        except DestinationError as error:
+            if error.code != "redis_unknowncommand":
+                raise
+        raise Problem(
+            "This Redis has no JSON commands.",
+            "Load the JSON module into it, or turn “Store data using the JSON module” off.",
+        )
 
     def run_scripts(self) -> str:
         """Do what a sync does, with bookkeeping of its own on every primary, and remove it."""

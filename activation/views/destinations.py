@@ -51,6 +51,8 @@ def _facts(destination: RedisDestination) -> list[tuple[str, object]]:
         facts.insert(2, ("Sentinel service", given["sentinelService"]))
     if given.get("secure"):
         facts.insert(facts.index(("Secure", True)) + 1, ("Skip verify", bool(given.get("skipVerify"))))
+    if given.get("useJSONModule"):
+        facts.append(("Stored as", "JSON documents"))
     if not given.get("clusterMode"):
         facts.append(("Database", str(given.get("database", 0))))
     return [*facts, ("Connected", destination.created_at)]

@@ -11,7 +11,6 @@ import redis
 from activation.engine.connection import (
     CertificateRefused,
     DestinationAddressRefused,
-    DestinationError,
     DestinationMisconfigured,
     DestinationRefused,
     DestinationTimeout,
@@ -368,14 +367,6 @@ def test_a_name_that_does_not_resolve_and_a_port_nobody_listens_on_are_told_apar
         with pytest.raises(DestinationUnreachable) as caught:
             open_store(RedisSettings.from_plain({"address": address}, {})).read(KEY)
         assert caught.value.code == code
-
-
-def test_the_json_module_is_not_taken_for_hashes():
-    settings = RedisSettings.from_plain({"address": "localhost:6379", "useJSONModule": True}, {})
-
-    with pytest.raises(DestinationError) as caught:
-        Store(settings, allow_private=True)
-    assert caught.value.code == "json_module"
 
 
 def test_slots_are_those_that_the_cluster_computes(cluster):
