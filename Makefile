@@ -4,11 +4,11 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 UV := .uv/bin/uv
-COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench bench-feast lock clean
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,12 +40,17 @@ bench: .venv/dev ## Measure syncs and reads against their yardsticks
 	@bash .ci/prepare
 	@$(BIN)/python -m benchmarks
 
+bench-feast: .venv/dev .feast/ready ## Measure a whole sync against Feast's materialize (Feast comes from PyPI into .feast)
+	@bash .ci/prepare
+	@$(BIN)/python -m benchmarks.beside_feast
+
 lock: .uv/ready ## Resolve the dependencies anew
-	@$(COMPILE) -o requirements.lock
-	@$(COMPILE) --group pyproject.toml:dev -c requirements.lock -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) pyproject.toml --group pyproject.toml:dev -c requirements.lock -o requirements-dev.lock
+	@$(COMPILE) benchmarks/feast-requirements.in -o benchmarks/feast-requirements.lock
 
 clean: ## Remove the environment and the embedded data
-	rm -rf .venv .uv .data .static
+	rm -rf .venv .uv .feast .data .static
 
 .uv/ready: Makefile
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install python3 (on Debian also python3-venv)."; exit 1; }
@@ -65,4 +70,10 @@ clean: ## Remove the environment and the embedded data
 
 .venv/dev: .venv/bin/python requirements-dev.lock
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@touch $@
+
+# Feast is measured against, never a part of the product: it has an environment of its own.
+.feast/ready: .uv/ready benchmarks/feast-requirements.lock
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .feast
+	@$(UV) pip sync --quiet --require-hashes --python .feast/bin/python benchmarks/feast-requirements.lock
 	@touch $@
