@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--cases", default="duckdb,postgresql,cluster", help="which syncs; empty for none")
+    parser.add_argument("--no-reads", action="store_true")
     options = parser.parse_args()
 
     import django
@@ -29,8 +31,11 @@ def main() -> None:
 
     print(machine.describe())
     with tempfile.TemporaryDirectory(prefix="activation-bench-") as folder:
-        sync_load.run(Path(folder), rows=options.rows, pairs=options.pairs)
-        reads.run(Path(folder), pairs=options.pairs, seconds=options.seconds)
+        cases = tuple(case for case in options.cases.split(",") if case)
+        if cases:
+            sync_load.run(Path(folder), rows=options.rows, pairs=options.pairs, cases=cases)
+        if not options.no_reads:
+            reads.run(Path(folder), pairs=options.pairs, seconds=options.seconds)
 
 
 if __name__ == "__main__":

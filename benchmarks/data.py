@@ -1,5 +1,6 @@
-"""The data both benches use: a DuckDB file with a view of 20 columns, about 500 bytes of JSON a row."""
+"""The data both benches use: a view of 20 columns, about 500 bytes of JSON a row, in a DuckDB file or in PostgreSQL."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -27,3 +28,45 @@ def build(file: Path, *, rows: int) -> None:
             """
         )
         connection.execute(f"CREATE VIEW profiles.{VIEW} AS SELECT * FROM profiles.people")
+
+
+def move_to_postgresql(world, stack: ExitStack, *, rows: int) -> None:
+    """Start a PostgreSQL server with the same view, and have the world's project read from there."""
+    from accounts import vault
+    from projects.models import Warehouse, WarehouseKind
+    from tests.postgres import cluster
+
+    server = stack.enter_context(cluster())
+    database = server.create_database()
+    numbers = ", ".join(f"((n * {7 + i}) % 100000)::integer AS visits_{i}" for i in range(6))
+    amounts = ", ".join(f"(((n * {13 + i}) % 1000000) / 100.0)::numeric(12, 2) AS amount_{i}" for i in range(4))
+    texts = ", ".join(f"'segment-' || ((n * {17 + i}) % 997) AS segment_{i}" for i in range(4))
+    with server.connect(database) as connection:
+        for statement in (
+            "CREATE SCHEMA profiles",
+            "CREATE SCHEMA _rudderstack",
+            f"""
+            CREATE TABLE profiles.people AS
+            SELECT 'rid' || md5(n::text) AS user_main_id, 'person' || n || '@example.com' AS email,
+                {numbers}, {amounts}, {texts},
+                n % 2 = 0 AS subscribed,
+                CASE WHEN n % 5 > 0 THEN (n % 1000) / 7.0::float8 END AS score,
+                TIMESTAMP '2026-01-01' + make_interval(secs => n % 30000000) AS last_seen,
+                CASE WHEN n % 3 = 0 THEN 'pro' END AS plan
+            FROM generate_series(0::bigint, {rows} - 1) AS t(n)
+            """,
+            f"CREATE VIEW profiles.{VIEW} AS SELECT * FROM profiles.people",
+            "ANALYZE",
+        ):
+            connection.execute(statement.encode())
+    Warehouse.objects.filter(pk=world.source.activation.project.warehouse_id).update(
+        kind=WarehouseKind.POSTGRESQL,
+        settings={
+            "host": server.host,
+            "port": server.port,
+            "database": database,
+            "user": server.user,
+            "sslmode": "disable",
+        },
+        credentials=vault.encrypt(server.password),
+    )

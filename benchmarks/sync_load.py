@@ -1,39 +1,52 @@
-"""A full sync beside `redis-cli --pipe` loading the same bytes, in interleaved pairs, each into a fresh server."""
+"""Full syncs beside `redis-cli --pipe` loading the same bytes, in interleaved pairs, each into a fresh server.
+
+The steps run in Celery load processes, one a core, as in production; 10,000 suppressions stand. Cases: from DuckDB,
+from PostgreSQL, and from DuckDB into a cluster of three primaries (its yardstick is one server: --pipe knows no
+cluster).
+"""
 
 import json
 import shutil
-import socket
 import statistics
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.management import call_command
+from django.utils import timezone
 
-from benchmarks import data
+from benchmarks import data, pipe
 from config.embedded import EmbeddedServer
 
-PIPE_READ = 1 << 20
+SUPPRESSIONS = 10_000
+CASES = ("duckdb", "postgresql", "cluster")
+BYTES_A_ROW = 5_000  # on disk: warehouse, snapshots and the stream of commands, with room to spare
+MOST_SECONDS = 3_600
 
 
 @dataclass
 class Measured:
-    """One sync: rows and seconds."""
+    """One sync: rows, seconds, and the largest memory of a load process in MB."""
 
     rows: int
     load: float
     whole: float
+    memory: float
 
 
-def run(folder: Path, *, rows: int, pairs: int) -> None:
-    """Print rows/s of both and their ratios (median of the pairs)."""
+def run(folder: Path, *, rows: int, pairs: int, cases: tuple[str, ...] = CASES) -> None:
+    """Print rows/s of both and their ratios (median of the pairs) for each case."""
+    free = shutil.disk_usage(folder).free
+    print(f"\nfree disk: {free / 2**30:.0f} GiB; {rows * BYTES_A_ROW / 2**30:.1f} GiB are needed")
+    if free < rows * BYTES_A_ROW:
+        print("syncs: not enough disk, not measured")
+        return
     call_command("migrate", verbosity=0)
-    with _broker():
-        _measure(folder, rows=rows, pairs=pairs)
+    with _broker(), _workers(folder) as workers:
+        for case in cases:
+            _measure(folder / case, case, workers, rows=rows, pairs=pairs)
 
 
 @contextmanager
@@ -46,107 +59,123 @@ def _broker() -> Iterator[None]:
         yield
 
 
-def _measure(folder: Path, *, rows: int, pairs: int) -> None:
+@contextmanager
+def _workers(folder: Path) -> Iterator:
+    import os
+
+    from tests.faults.workers import LoadWorker
+
+    with LoadWorker(folder, processes=os.cpu_count() or 1) as workers:
+        yield workers
+
+
+def _measure(folder: Path, case: str, workers, *, rows: int, pairs: int) -> None:
     from tests.activation import world as worlds
     from tests.cast import founder
 
-    by = founder("Bench", "bench@example.com").actor
-    with EmbeddedServer(folder / "first") as server:
-        world = worlds.build(by, server)
-        data.build(world.file, rows=rows)
-        world.sync()
-        stream = folder / "commands.resp"
-        size = _write_commands(world.redis, stream)
-    print(f"\nfull sync of {rows:,} rows of 20 columns, {size / rows:,.0f} bytes a command")
+    folder.mkdir()
+    by = founder(case, f"{case}@example.com").actor
     syncs, pipes = [], []
-    for pair in range(pairs):
-        with EmbeddedServer(folder / f"pipe-{pair}") as server:
-            pipes.append(rows / _pipe(server, stream))
-        with EmbeddedServer(folder / f"sync-{pair}") as server:
-            syncs.append(_sync(world, server))
+    with ExitStack() as stack:
+        with EmbeddedServer(folder / "first") as server:
+            world = worlds.build(by, server)
+            if case == "postgresql":
+                data.move_to_postgresql(world, stack, rows=rows)
+            else:
+                data.build(world.file, rows=rows)
+            _suppress(world)
+            _sync(world, _one(server), workers)
+            size = pipe.write_commands(world.redis, folder / "commands.resp")
+        print(f"\nfull sync ({case}) of {rows:,} rows of 20 columns, {size / rows:,.0f} bytes a command")
+        for pair in range(pairs):
+            with EmbeddedServer(folder / f"pipe-{pair}") as server:
+                pipes.append(rows / pipe.load(server, folder / "commands.resp"))
+            with _destination(folder / f"sync-{pair}", case) as settings:
+                syncs.append(_sync(world, settings, workers))
+    assert all(sync.rows == rows for sync in syncs)
     _report(syncs, pipes)
 
 
 def _report(syncs: list[Measured], pipes: list[float]) -> None:
-    pipe = statistics.median(pipes)
-    load = statistics.median(s.rows / s.load for s in syncs)
-    whole = statistics.median(s.rows / s.whole for s in syncs)
-    name = "redis-cli --pipe" if shutil.which("redis-cli") else "raw socket loader"
-    print(f"  {name:<22}{pipe:>12,.0f} rows/s   (yardstick)")
-    load_ratio = statistics.median(s.rows / s.load / p for s, p in zip(syncs, pipes, strict=True))
-    whole_ratio = statistics.median(s.rows / s.whole / p for s, p in zip(syncs, pipes, strict=True))
-    print(f"  {'load phase':<22}{load:>12,.0f} rows/s   {load_ratio:.2f} of the yardstick")
-    print(f"  {'whole run':<22}{whole:>12,.0f} rows/s   {whole_ratio:.2f} of the yardstick")
+    print(f"  {pipe.NAME:<22}{statistics.median(pipes):>12,.0f} rows/s   (yardstick)")
+    for name, seconds in (("load phase", lambda sync: sync.load), ("whole run", lambda sync: sync.whole)):
+        speeds = [sync.rows / seconds(sync) for sync in syncs]
+        ratio = statistics.median(speed / yardstick for speed, yardstick in zip(speeds, pipes, strict=True))
+        print(f"  {name:<22}{statistics.median(speeds):>12,.0f} rows/s   {ratio:.2f} of the yardstick")
+    print(f"  {'a load process':<22}{max(sync.memory for sync in syncs):>12,.0f} MB at most")
 
 
-def _sync(world, server: EmbeddedServer) -> Measured:
+def _one(server: EmbeddedServer) -> tuple[dict[str, object], str]:
+    return {"address": server.address}, server.password
+
+
+@contextmanager
+def _destination(folder: Path, case: str) -> Iterator[tuple[dict[str, object], str]]:
+    """Start a fresh server, or cluster, and give settings and password."""
+    if case != "cluster":
+        with EmbeddedServer(folder) as server:
+            yield _one(server)
+        return
+    from tests.redis_servers import ValkeyCluster
+
+    with ValkeyCluster(folder) as cluster:
+        addresses = ",".join(server.address for server in cluster.servers)
+        yield {"address": addresses, "clusterMode": True}, cluster.password
+
+
+def _suppress(world) -> None:
+    """Have many people deleted long ago, none of whom is in the view."""
+    from activation import suppressions
+
+    keys = [world.key(f"gone{number}@example.com") for number in range(SUPPRESSIONS)]
+    now = timezone.now()
+    suppressions.settle(suppressions.suppress(world.source.destination, keys, by=world.by, now=now), now=now)
+
+
+def _sync(world, destination: tuple[dict[str, object], str], workers) -> Measured:
     """Sync into a fresh server: the first run of a source that never ran."""
-
     from accounts import vault
-    from activation.models import RedisDestination, Source, SyncRun
+    from activation.models import DirtyId, RedisDestination, Source, SyncRun
+    from tests.faults.workers import ENDED, tick
 
-    SyncRun.objects.all().delete()
-    Source.objects.update(base_snapshot="", base_rows=0, base_run=None)
-    destination = RedisDestination.objects.get()
-    destination.settings["address"] = server.address
-    destination.credentials = vault.encrypt(json.dumps({"password": server.password}))
-    destination.version += 1
-    destination.save()
+    sources = Source.objects.filter(pk=world.source.pk)
+    SyncRun.objects.filter(source=world.source).delete()
+    DirtyId.objects.filter(source=world.source).delete()
+    sources.update(base_snapshot="", base_rows=0, base_run=None, dirty_tables=[], tombstones=[], base_evictions={})
+    record = RedisDestination.objects.get(pk=world.source.destination_id)
+    settings, password = destination
+    record.settings, record.credentials = settings, vault.encrypt(json.dumps({"password": password}))
+    record.version += 1
+    record.save()
+    _forget(workers)
     started = time.perf_counter()
-    run = world.work(world.start())
+    run, next_tick = world.start(), 0.0
+    while run.state not in ENDED:
+        if time.perf_counter() >= next_tick:  # as often as beat does
+            tick()
+            next_tick = time.perf_counter() + 1
+        time.sleep(0.05)
+        run.refresh_from_db(fields=["state"])
+        assert time.perf_counter() - started < MOST_SECONDS
     whole = time.perf_counter() - started
+    run = world.again(run)
     assert run.state == "succeeded", run.error
     load = (run.finishing_at - run.loading_at).total_seconds()
-    return Measured(rows=run.written, load=load, whole=whole)
+    return Measured(rows=run.written, load=load, whole=whole, memory=_memory(workers))
 
 
-def _write_commands(client, file: Path) -> int:
-    """Write the HSET commands of all profiles in the destination, as a raw loader would send them."""
-    with file.open("wb") as out:
-        for key in client.scan_iter("*", count=10_000):
-            if b":_activation:" not in key:
-                for field, value in client.hgetall(key).items():
-                    out.write(_packed(b"HSET", key, field, value))
-    return file.stat().st_size
+def _forget(workers) -> None:
+    """Start the processes' largest memory anew (Linux)."""
+    for pid in workers.children():
+        if Path(f"/proc/{pid}/clear_refs").exists():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _packed(*words: bytes) -> bytes:
-    head = b"*%d\r\n" % len(words)
-    return head + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-def _pipe(server: EmbeddedServer, stream: Path) -> float:
-    """Load the bytes and return the seconds it took."""
-    started = time.perf_counter()
-    if shutil.which("redis-cli"):
-        with stream.open("rb") as commands:
-            subprocess.run(
-                ["redis-cli", "-p", str(server.port), "--no-auth-warning", "--pipe"],
-                stdin=commands,
-                env={"REDISCLI_AUTH": server.password, "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin"},
-                check=True,
-                capture_output=True,
-            )
-        return time.perf_counter() - started
-    _pipe_by_socket(server, stream)
-    return time.perf_counter() - started
-
-
-def _pipe_by_socket(server: EmbeddedServer, stream: Path) -> None:
-    """Send all bytes and wait for the last reply, as `redis-cli --pipe` does."""
-    end = b"end-of-stream"
-    with socket.create_connection(("127.0.0.1", server.port)) as link:
-        link.sendall(_packed(b"AUTH", server.password.encode()))
-        replies = threading.Thread(target=_read_until, args=(link, end))
-        replies.start()
-        with stream.open("rb") as commands:
-            while piece := commands.read(PIPE_READ):
-                link.sendall(piece)
-        link.sendall(_packed(b"ECHO", end))
-        replies.join()
-
-
-def _read_until(link: socket.socket, end: bytes) -> None:
-    tail = b""
-    while end not in tail:
-        tail = tail[-len(end) :] + link.recv(PIPE_READ)
+def _memory(workers) -> float:
+    """Return the largest memory that a load process had, in MB (Linux; elsewhere 0)."""
+    peaks = [0.0]
+    for pid in workers.children():
+        status = Path(f"/proc/{pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        peaks += [int(line.split()[1]) / 1_000 for line in lines if line.startswith("VmHWM")]
+    return max(peaks)
