@@ -51,9 +51,14 @@ class Encoder:
         self._prefix = prefix
         self._names = ["_id", *(f"c{position}" for position in range(len(values)))]
         self._json = _json_object(values)
-        self._secrets = [secret.hex() for secret in (secrets or {}).values()]
+        self._secrets = [f"secret{number}" for number in range(len(secrets or {}))]
         self._connection = duckdb.connect(":memory:", config=_LOCKED_DOWN)
         self._connection.execute("CREATE TABLE suppressed (digest VARCHAR)")
+        self._connection.execute("SET VARIABLE prefix = ?", [prefix])
+        for name, secret in zip(self._secrets, (secrets or {}).values(), strict=True):
+            self._connection.execute(f"SET VARIABLE {name} = ?", [secret.hex()])
+        self._source = _Source()
+        self._prepared: dict[str, str] = {}
         self._any_suppressed = False
         self.suppress(suppressed)
 
@@ -99,22 +104,47 @@ class Encoder:
         self._connection.close()
 
     def _run(self, batch: pa.RecordBatch, select: str) -> pa.Table:
-        """Select from `key`, `json` and `suppressed` of a batch's rows."""
-        suppressed = "false"
-        if self._any_suppressed:
-            found = ["sha256(? || sha256(? || key)) IN (SELECT digest FROM suppressed)"] * len(self._secrets)
-            suppressed = " OR ".join(found)
-        encoded = f"SELECT ? || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
-        sql = f"{select} FROM (SELECT key, json, {suppressed} AS suppressed FROM ({encoded}))"  # noqa: S608 - as above
-        self._connection.register("batch", _plain(batch, self._names))
-        try:
-            return self._connection.sql(sql, params=self._parameters()).to_arrow_table()
-        finally:
-            self._connection.unregister("batch")
+        """Select from `key`, `json` and `suppressed` of a batch's rows.
 
-    def _parameters(self) -> list[str]:
-        keyed = [text for secret in self._secrets for text in (secret, secret)] if self._any_suppressed else []
-        return [*keyed, self._prefix]
+        Planning costs as much as encoding thousands of rows, so each statement is prepared once and reads whatever
+        batch the source holds.
+        """
+        plain = _plain(batch, self._names)
+        if self._source.take(plain):
+            self._connection.register("batch", self._source)
+            self._prepared.clear()
+        sql = f"{select} FROM ({self._rows()})"
+        if sql not in self._prepared:
+            self._prepared[sql] = f"encode{len(self._prepared)}"
+            self._connection.execute(f"PREPARE {self._prepared[sql]} AS {sql}")
+        return self._connection.sql(f"EXECUTE {self._prepared[sql]}").to_arrow_table()
+
+    def _rows(self) -> str:
+        key = f"SELECT getvariable('prefix') || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
+        if not self._any_suppressed:
+            return f"SELECT key, json, false AS suppressed FROM ({key})"  # noqa: S608 - as above
+        digests = [
+            f"sha256(getvariable('{name}') || sha256(getvariable('{name}') || key)) IN (SELECT digest FROM suppressed)"  # noqa: S608 - as above
+            for name in self._secrets
+        ]
+        return f"SELECT key, json, {' OR '.join(digests)} AS suppressed FROM ({key})"  # noqa: S608 - as above
+
+
+class _Source:
+    """The batch that is being encoded, as a table of DuckDB's (https://arrow.apache.org/docs/format/CDataInterface/)."""
+
+    def __init__(self) -> None:
+        self._batch: pa.RecordBatch | None = None
+
+    def take(self, batch: pa.RecordBatch) -> bool:
+        """Hold this batch from now on; tell whether it has other columns than the one before."""
+        changed = self._batch is None or self._batch.schema != batch.schema
+        self._batch = batch
+        return changed
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        assert self._batch is not None
+        return pa.RecordBatchReader.from_batches(self._batch.schema, [self._batch]).__arrow_c_stream__(requested_schema)
 
 
 def _json_object(values: Sequence[Value]) -> str:

@@ -22,7 +22,7 @@ from activation.engine.rows import Rows
 __all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions", "TooManyRowFaults"]
 
 # What is encoded and written at a time, as it comes from the warehouse; the writer cuts it into fenced chunks.
-WRITE_ROWS = 32_000
+WRITE_ROWS = 16_000
 WRITE_BYTES = 8_000_000
 # More row faults than this share of the rows, or this many from the first row on, and the run is not worth going on.
 _MOST_FAULTS = 0.01
