@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
+from activation.api.project_syncs import ProjectSyncsView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
 from config import health
 from projects.api import ProfilesStart, ProfilesStatus, RunReports
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/retl-connections/<str:connection_id>/syncs/<str:sync_id>", SyncView.as_view()),
     path("v2/sources/<str:profiles_id>/start", ProfilesStart.as_view()),
     path("v2/sources/<str:profiles_id>/runs/<str:run_id>/status", ProfilesStatus.as_view()),
+    path("v2/projects/<str:project_id>/syncs", ProjectSyncsView.as_view()),
     path("v2/projects/<str:project_id>/runs", RunReports.as_view()),
     path("healthz", health.alive),
     path("readyz", health.ready),

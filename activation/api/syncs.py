@@ -4,14 +4,13 @@
 The order of checks: token, connection, what the token may do, the request, whether it can be done now.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
@@ -24,10 +23,11 @@ from activation.api import bodies
 from activation.api.activation import TokenRate, identity_of, raw_body
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
+from activation.api.paging import Paging
+from activation.api.times import as_text, asked_for
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
 from projects.api import Conflict
 
-PER_PAGE, MOST_PER_PAGE = 50, 100
 STATUSES = {
     "running": ACTIVE_STATES,
     "succeeded": (RunState.SUCCEEDED,),
@@ -35,8 +35,6 @@ STATUSES = {
 }
 _STATUS_OF = {state: name for name, states in STATUSES.items() for state in states}
 _FULL = {"full": True, "incremental": False}
-# Beyond this a page is empty anyway, and the database could not count so far.
-_LAST_PAGE = 10**9
 
 
 class ConnectionView(APIView):
@@ -111,15 +109,10 @@ class SyncsView(ConnectionView):
         source = self.source(request, connection_id, Permission.VIEW)
         asked = request.query_params
         found = _filtered(source.runs.order_by("-queued_at", "-pk"), asked)
-        page = _whole(asked, "page", 1, most=_LAST_PAGE)
-        per_page = _whole(asked, "per_page", PER_PAGE, most=MOST_PER_PAGE)
-        total = found.count()
-        rows = found[(page - 1) * per_page : page * per_page]
-        following = None
-        if page * per_page < total:
-            following = f"{request.path}?{urlencode({**asked.dict(), 'page': page + 1})}"
+        paging = Paging.of(request.path, asked)
         now = timezone.now()
-        told = {"syncs": [_told(run, now=now) for run in rows], "paging": {"total": total, "next": following}}
+        rows = [_told(run, now=now) for run in paging.rows(found)]
+        told = {"syncs": rows, "paging": paging.told(found.count())}
         return json_answer(orjson.dumps(told))
 
 
@@ -144,8 +137,8 @@ def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
     return {
         "id": run.public_id,
         "status": _STATUS_OF[RunState(run.state)],
-        "startedAt": _time(run.queued_at),
-        "finishedAt": _time(run.finished_at),
+        "startedAt": as_text(run.queued_at),
+        "finishedAt": as_text(run.finished_at),
         "error": "stopped" if run.state == RunState.CANCELLED else run.error or None,
         "metrics": {
             "succeeded": {"total": counts.written + counts.deleted + counts.suppressed},
@@ -154,12 +147,6 @@ def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
             "total": (run.snapshot_rows or 0) + deletes,
         },
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _asks_for_full(raw: bytes) -> bool:
@@ -173,33 +160,14 @@ def _asks_for_full(raw: bytes) -> bool:
     return _FULL[wanted]
 
 
-def _filtered(runs: QuerySet[SyncRun], asked: Any) -> QuerySet[SyncRun]:
+def _filtered(runs: QuerySet[SyncRun], asked: QueryDict) -> QuerySet[SyncRun]:
     wanted = asked.get("status")
     if wanted is not None:
         if wanted not in STATUSES:
             raise BodyInvalid("status must be running, succeeded or failed.")
         runs = runs.filter(state__in=STATUSES[wanted])
-    if after := _moment(asked, "started_after"):
+    if after := asked_for(asked, "started_after"):
         runs = runs.filter(queued_at__gt=after)
-    if before := _moment(asked, "started_before"):
+    if before := asked_for(asked, "started_before"):
         runs = runs.filter(queued_at__lt=before)
     return runs
-
-
-def _whole(asked: Any, name: str, default: int, *, most: int) -> int:
-    text = asked.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
-        raise BodyInvalid(f"{name} must be a whole number from 1 to {most}.")
-    return int(text)
-
-
-def _moment(asked: Any, name: str) -> datetime | None:
-    """Read a time of ISO 8601; without a zone it is UTC."""
-    text = asked.get(name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BodyInvalid(f"{name} must be a time in ISO 8601, such as 2026-01-31T08:00:00Z.") from None

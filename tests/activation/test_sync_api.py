@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, PersonalAccessToken
 from activation.models import Activation, RedisDestination, RunState, Source, SyncPartition, SyncRun
-from projects.models import Project, Warehouse, WarehouseKind
+from projects.models import ProfilesRun, Project, RunOrigin, RunStatus, Warehouse, WarehouseKind
 from tests.cast import Member
 from tests.contracts.caller import Called, call
 
@@ -338,3 +338,75 @@ def test_other_methods_are_refused_in_the_apis_shape(source, admin, method, path
 
     assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"]
+
+
+# A project's syncs, as we know them
+
+
+def of_project(member: Member | str, source: Source, query: str = "") -> Called:
+    token = member if isinstance(member, str) else member.token()
+    path = f"/v2/projects/{source.activation.project.public_id}/syncs"
+    return call("GET", path, QUERY_STRING=query, HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
+def test_a_projects_syncs_are_told_with_every_state_and_count(source, viewer):
+    profiles_run = ProfilesRun.objects.create(
+        project=source.activation.project, status=RunStatus.FINISHED, origin=RunOrigin.API, reference="r"
+    )
+    run_of(source, RunState.CANCELLED, queued_at=NOW - timedelta(hours=1))
+    run = run_of(
+        source,
+        RunState.SUCCEEDED,
+        queued_at=NOW,
+        snapshot_at=NOW,
+        finished_at=NOW,
+        profiles_run=profiles_run,
+        written=9,
+        unchanged=90,
+        rows_planned=9,
+        rows_in_view=99,
+    )
+
+    told = of_project(viewer, source, f"runId={profiles_run.public_id}").json
+
+    assert told["paging"] == {"total": 1, "next": None}
+    [sync] = told["syncs"]
+    assert (sync["id"], sync["connectionId"], sync["state"]) == (run.public_id, source.public_id, "succeeded")
+    assert (sync["runId"], sync["trigger"], sync["snapshotAt"]) == (
+        profiles_run.public_id,
+        "person",
+        "2026-03-10T10:00:00.000Z",
+    )
+    assert sync["rows"] == {
+        "inView": 99,
+        "toWrite": 9,
+        "toDelete": None,
+        "unchanged": 90,
+        "written": 9,
+        "deleted": 0,
+        "suppressed": 0,
+        "failed": 0,
+        "withoutId": 0,
+        "duplicates": 0,
+        "contradicting": 0,
+    }
+    assert [each["state"] for each in of_project(viewer, source).json["syncs"]] == ["succeeded", "cancelled"]
+    assert [each["state"] for each in of_project(viewer, source, "state=cancelled").json["syncs"]] == ["cancelled"]
+
+
+def test_a_projects_syncs_are_for_its_organisation_and_within_a_tokens_limits(source, viewer, outsider):
+    run_of(source, RunState.SUCCEEDED)
+    token = viewer.token()
+    PersonalAccessToken.objects.update(limits={"entities": ["account"]})
+
+    assert of_project(outsider, source).status == 404
+    assert of_project(token, source).json["syncs"] == []
+    assert len(of_project(viewer, source).json["syncs"]) == 1
+
+
+@pytest.mark.parametrize("query", ["state=running", "runId=a%00b", "page=0", "per_page=1000"])
+def test_a_query_about_a_projects_syncs_that_cannot_be_meant_is_refused(source, viewer, query):
+    answer = of_project(viewer, source, query)
+
+    assert (answer.status, answer.json["code"]) == (400, "invalid_request")
+    assert query.partition("=")[0] in answer.json["error"]

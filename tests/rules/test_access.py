@@ -98,6 +98,7 @@ API = {
     f"{_CONNECTION}/syncs",
     f"{_CONNECTION}/syncs/<str:sync_id>",
     "v2/projects/<str:project_id>/runs",
+    "v2/projects/<str:project_id>/syncs",
     "v2/sources/<str:profiles_id>/start",
     "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
