@@ -89,7 +89,7 @@ def _append(warehouse: Warehouse, name: str, run: SyncRun, *, everything: bool) 
     changes = Changes(
         upserts=run.upserts_table or run.snapshot,
         deletes=run.deletes_table or None,
-        base=run.base_snapshot or None,
+        base=run.base_snapshot if _is_there(warehouse, run.base_snapshot) else None,
         failed=failed,
     )
     assert run.finished_at is not None
@@ -105,6 +105,11 @@ def _append(warehouse: Warehouse, name: str, run: SyncRun, *, everything: bool) 
     finally:
         for table in failed.values():
             snapshots.drop(warehouse, table)
+
+
+def _is_there(warehouse: Warehouse, table: str) -> bool:
+    """Tell whether a base is there: a run that was full because it was lost names it still."""
+    return bool(table) and table in warehouse.tables(table)
 
 
 def _put_failed(warehouse: Warehouse, run: SyncRun) -> dict[str, str]:

@@ -84,6 +84,16 @@ def test_failed_ids_are_logged_with_their_reason_and_leave_no_table_behind(world
     assert left == []
 
 
+def test_a_base_that_was_lost_makes_inserts_of_what_was_written(world, logged):
+    run = world.sync()
+    with warehouse_of(run.source) as warehouse:
+        for name in warehouse.tables(sync_logs.log_name(Installation.own_code())):
+            warehouse.drop(name)
+    run.base_snapshot = table_name(run, "lost")
+    sync_log.write(run, now=timezone.now())
+    assert [row[1:4] for row in logged()] == [(email, "insert", "succeeded") for email, _ in PEOPLE]
+
+
 @pytest.mark.parametrize("content", [SyncLogContent.OFF, SyncLogContent.CHANGES])
 def test_a_run_with_nothing_to_log_does_not_ask_the_warehouse(world, monkeypatch, content):
     Activation.objects.update(sync_log=content, sync_log_tidied_at=timezone.now())

@@ -7,9 +7,11 @@ from django.core import mail
 from django.urls import reverse
 
 from accounts import vault
+from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent, Membership
-from activation import alert_deliveries, alerts, tasks
-from activation.models import AlertDelivery, AlertSettings
+from activation import alert_deliveries, alerts, sync_log, tasks
+from activation.alerts import Wanted
+from activation.models import AlertDelivery, AlertSettings, SyncLogContent
 from tests.activation.alerts.receiver import Receiver
 
 EVENTS = ["failed", "needs_confirmation", "stale", "recovered"]
@@ -175,3 +177,17 @@ def test_with_nobody_to_tell_there_is_nothing_to_test(admin, no_worker):
 def test_an_installation_without_a_mail_server_says_so(admin, settings):
     settings.SENDS_EMAIL = False
     assert "No e-mail is sent" in text(admin.client.get(address()))
+
+
+def test_the_use_cases_themselves_ask_for_the_permission(activation, project, editor, clock):
+    wanted = Wanted((), (), frozenset(), 24)
+    for refused in (
+        lambda: alerts.change(activation, wanted, by=editor.actor, now=clock.now),
+        lambda: alerts.set_webhook(activation, "https://h.example/", by=editor.actor, now=clock.now),
+        lambda: alerts.rotate(project, by=editor.actor, now=clock.now),
+        lambda: alerts.send_test(project, by=editor.actor, now=clock.now),
+        lambda: sync_log.configure(activation, content=SyncLogContent.OFF, days=1, by=editor.actor, now=clock.now),
+    ):
+        with pytest.raises(PermissionRefused):
+            refused()
+    assert not AlertSettings.objects.exists()

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import vault
+from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
 from activation import failed_ids, run_words, syncs
 from activation.models import Activation, DirtyId, RunState, Source, SyncPartition, SyncRun
@@ -108,6 +109,8 @@ def test_who_may_see_personal_data_sees_ids_and_that_is_written_down(run, admin,
     assert "@example.com" not in str(event.details)
 
     assert editor.client.get(address(run, "failed_ids")).status_code == 403
+    with pytest.raises(PermissionRefused):
+        failed_ids.in_clear(run, by=editor.actor, now=timezone.now())
     assert AuditEvent.objects.filter(action="failed_ids_seen").count() == 1
 
 
