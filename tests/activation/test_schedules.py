@@ -6,7 +6,7 @@ import pytest
 
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import schedules, syncs, watching
+from activation import schedules, syncs, tasks, watching
 from activation.models import Activation, RedisDestination, RunState, Source, SyncRun
 from activation.timetables import AfterProfilesRuns, Basic, Cron, Manual
 from projects.models import ProfilesRun, Project, RunOrigin, RunStatus, Warehouse, WarehouseKind
@@ -178,3 +178,26 @@ def test_a_run_that_a_person_starts_under_a_manual_schedule_is_the_only_one(acti
 
     assert due(10**6) == watching.start_syncs_of_new_runs(now=NOW) == []
     assert SyncRun.objects.count() == 1
+
+
+def test_the_tick_starts_what_is_due_and_what_was_to_follow(activation, admin, monkeypatch):
+    monkeypatch.setattr(tasks, "wake", lambda: None)
+    schedules.change(activation, HOURLY, by=admin.actor, now=NOW)
+    followed, scheduled = Source.objects.order_by("feature_view")
+    asked = {"trigger": SyncRun.Trigger.API, "by": admin.actor, "now": NOW}
+    Activation.objects.update(next_sync_at=None)
+    syncs.request(followed, **asked)
+    syncs.request(followed, **asked)
+    end_all()
+
+    tasks.tick()
+    assert [run.trigger for run in SyncRun.objects.filter(state=RunState.QUEUED)] == [SyncRun.Trigger.API]
+
+    end_all()
+    Activation.objects.update(next_sync_at=NOW)
+    tasks.tick()
+    started = SyncRun.objects.filter(state=RunState.QUEUED)
+    assert {(run.source_id, run.trigger) for run in started} == {
+        (followed.pk, SyncRun.Trigger.SCHEDULE),
+        (scheduled.pk, SyncRun.Trigger.SCHEDULE),
+    }
