@@ -4,7 +4,7 @@ A partition's `attempt` is its fence. It moves on only in `requeued`, after the 
 (`activation.recovery`), so a worker that was given up writes nothing when it wakes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from activation import run_states
+from activation import dirty_ids, run_states
 from activation.models import PartitionState, RunState, SyncPartition, SyncRun
 
 
@@ -78,15 +78,41 @@ def beat(partition: SyncPartition, counts: Mapping[str, int]) -> bool:
     return bool(held(partition).update(heartbeat_at=Now(), **counts))
 
 
+@transaction.atomic
 def complete(
-    partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[str, int], *, now: datetime
+    partition: SyncPartition,
+    counts: Mapping[str, int],
+    failures: Mapping[str, int],
+    failed_ids: Iterable[tuple[str, str]] = (),
+    *,
+    too_many: bool = False,
+    now: datetime,
 ) -> bool:
-    """Mark a partition done; tell whether it still was the claimer's."""
-    return bool(
-        held(partition).update(
-            state=PartitionState.DONE, finished_at=now, heartbeat_at=None, failures=dict(failures), **counts
-        )
+    """Mark a partition done and keep the ids that failed, as id and reason; tell whether it still was the claimer's."""
+    done = held(partition).update(
+        state=PartitionState.DONE, finished_at=now, heartbeat_at=None, failures=dict(failures), **counts
     )
+    if done:
+        dirty_ids.add_failed(partition.run, failed_ids, too_many=too_many, now=now)
+    return bool(done)
+
+
+def reopened(run: SyncRun, numbers: Collection[int], *, now: datetime) -> bool:
+    """Have a finishing run load some partitions once more, under the next attempt; tell whether it still was ours.
+
+    Call it only after their fences moved to that attempt.
+    """
+    with transaction.atomic():
+        if not run_states.move(run, RunState.LOADING, now=now):
+            return False
+        for partition in run.partitions.filter(number__in=numbers):
+            run.partitions.filter(pk=partition.pk, attempt=partition.attempt).update(
+                state=PartitionState.WAITING,
+                attempt=partition.attempt + 1,
+                retries=partition.retries + 1,
+                not_before=now,
+            )
+        return True
 
 
 def give_up(partition: SyncPartition, *, code: str) -> None:

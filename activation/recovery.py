@@ -3,12 +3,12 @@
 A partition is requeued only behind a moved fence, so a worker that was given up and wakes later writes nothing.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from activation import partitions, run_outcomes, run_states
-from activation.models import RunState, SyncPartition
+from activation.models import RunState, SyncPartition, SyncRun
 from activation.run_faults import Fault, fault_of
 from activation.run_resources import claim_of, loader_of
 
@@ -24,6 +24,32 @@ def put_back_stalled(*, now: datetime) -> None:
             run_outcomes.put_back(run, code="worker_stalled", message="The worker that took the snapshot went away.")
     for partition in partitions.abandoned(now=now).select_related("run__source__destination__organisation"):
         _requeue(partition, now=now)
+
+
+def close_left_fences(*, now: datetime) -> None:
+    """Close the fences of runs that were stopped or failed, so that no sleeping worker of theirs writes later.
+
+    A destination that is away is tried again after a minute, one that refuses us after an hour.
+    """
+    left = SyncRun.objects.filter(fences_open=True, not_before__lte=now, state__in=_ENDED)
+    for run in left.select_related("source__destination__organisation").order_by("not_before")[:_CLOSED_AT_ONCE]:
+        ended = SyncRun.objects.filter(pk=run.pk)
+        if SyncRun.objects.filter(source_id=run.source_id, pk__gt=run.pk, fence_attempt__gt=0).exists():
+            ended.update(fences_open=False)  # a later run took these fences away when it began
+            continue
+        try:
+            with loader_of(run.source) as loader:
+                loader.close_fences(run.public_id, run.fence_attempt, run.fence_partitions)
+        except Exception as error:  # noqa: BLE001 - one destination's trouble must not keep the others' fences open
+            fault = fault_of(error, run=run.public_id)
+            log.info("fences_not_closed", run=run.public_id, code=fault.code)
+            ended.update(not_before=now + timedelta(minutes=1 if fault.transient else 60))
+        else:
+            ended.update(fences_open=False)
+
+
+_ENDED = (RunState.FAILED, RunState.CANCELLED)
+_CLOSED_AT_ONCE = 10
 
 
 def _requeue(partition: SyncPartition, *, now: datetime) -> None:

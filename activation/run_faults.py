@@ -12,9 +12,11 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from accounts.vault import SecretUnreadable
+from activation import guard
 from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.synchronise import TooManyRowFaults
+from activation.guard import NeedsConfirmation
 from projects.warehouses import port
 
 log = structlog.get_logger(__name__)
@@ -25,6 +27,16 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 
 class ViewUnusable(Exception):
     """The view lost its id column; the message says what to do."""
+
+
+class RecordLost(Exception):
+    """What names a source's profiles in the destination is gone from the warehouse."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The tables that name this source's profiles are gone from the warehouse, so they cannot be removed one by "
+            "one. Use Reconcile on the destination's page, which looks for them in Redis."
+        )
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,11 @@ class Fault:
 
 _KNOWN: dict[type[Exception], tuple[str, bool]] = {
     FenceMissing: ("destination_lost_data", True),
-    WitnessMissing: ("destination_lost_data", True),
     ViewUnusable: ("view_unusable", False),
     TooManyRowFaults: ("too_many_row_faults", False),
+    WitnessMissing: ("destination_lost_writes", True),
+    NeedsConfirmation: (guard.CODE, False),
+    RecordLost: ("record_lost", False),
     SecretUnreadable: ("secret_unreadable", False),
 }
 

@@ -14,16 +14,23 @@ log = structlog.get_logger(__name__)
 _MOST_TEXT = 1000
 
 
+LOST_DATA = "destination_lost_data"
+
+
 def put_back(run: SyncRun, *, code: str, message: str) -> None:
-    """Send a run back to the queue after a pause; after too many times it fails."""
+    """Send a run back to the queue after a pause, as a full one if data was lost; after too many times it fails."""
     now = timezone.now()
     if run.retries >= run_states.MOST_RETRIES:
         fail(run, code=code, message=message)
         return
+    whole: dict[str, object] = {}
+    if code == LOST_DATA and run.kind != SyncRun.Kind.REMOVAL:
+        whole = {"kind": SyncRun.Kind.FULL, "full_reason": LOST_DATA}
     run_states.move(
         run,
         RunState.QUEUED,
         now=now,
+        **whole,
         retries=run.retries + 1,
         not_before=now + run_states.wait_before(run.retries),
         error_code=code,

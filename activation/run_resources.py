@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from activation import destinations
+from activation import destinations, run_records
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.loader import Bookkeeping, Claim, Loader
-from activation.models import Installation, Source, SyncPartition, SyncRun
+from activation.models import Installation, RunState, Source, SyncPartition, SyncRun
 from activation.run_faults import ViewUnusable
 from projects import connections
 from projects.warehouses import port
@@ -34,6 +34,7 @@ def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
         id_column=id_column,
         partition_rows=settings.PARTITION_ROWS,
         normalisation=tuple(source.normalisation),
+        ignored_columns=frozenset(source.ignored_columns),
     )
 
 
@@ -94,22 +95,25 @@ def columns_of(kept: list[dict[str, str]]) -> tuple[port.Column, ...]:
     return tuple(port.Column(column["name"], column["type"]) for column in kept)
 
 
-def base_of(source: Source, warehouse: port.Warehouse) -> str | None:
-    """Return the source's base snapshot if it still is in the warehouse."""
-    if source.base_snapshot and source.base_snapshot in warehouse.tables(source.base_snapshot):
-        return source.base_snapshot
-    return None
+def table_prefix(source: Source) -> str:
+    """Return what the names of all of a source's tables begin with."""
+    return f"activation_{Installation.own_code()}_s{source.pk}_"
 
 
-def tidy_up(run: SyncRun) -> None:
-    """Drop the tables of the source's runs up to this one but the run's snapshot. Raises `WarehouseError`.
+def drop_left_overs(run: SyncRun) -> None:
+    """Drop the tables of the source's runs up to this one that nothing needs any more.
 
-    The next run may have started meanwhile: what it makes is not to be touched.
+    What cannot be dropped now goes with the next run. The next run may have started meanwhile: what it makes is not
+    to be touched, nor what this attempt made.
     """
-    with warehouse_of(run.source) as warehouse:
-        for name in warehouse.tables(f"activation_{Installation.own_code()}_s{run.source_id}_"):
+    source = Source.objects.select_related("activation__project__warehouse").get(pk=run.source_id)
+    keep = run_records.tables_to_keep(source)
+    if run.state == RunState.LOADING:
+        keep |= {run.snapshot, run.upserts_table, run.deletes_table}
+    with warehouse_of(source) as warehouse:
+        for name in warehouse.tables(table_prefix(source)):
             made_by = _MADE_BY.search(name)
-            if made_by and int(made_by[1]) <= run.pk and name != run.snapshot:
+            if made_by and int(made_by[1]) <= run.pk and name not in keep:
                 snapshots.drop(warehouse, name)
 
 

@@ -16,14 +16,16 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.SNAPSHOT, RunState.FAILED, RunState.CANCELLED}),
     RunState.SNAPSHOT: frozenset({RunState.QUEUED, RunState.LOADING, RunState.FAILED, RunState.CANCELLED}),
     RunState.LOADING: frozenset({RunState.QUEUED, RunState.FINISHING, RunState.FAILED, RunState.CANCELLED}),
-    RunState.FINISHING: frozenset({RunState.QUEUED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    RunState.FINISHING: frozenset(
+        {RunState.QUEUED, RunState.LOADING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+    ),
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
 
 # A transient fault is tried again after 1, 2, 4 … 60 seconds, this often; then the run fails.
-MOST_RETRIES = 12
+MOST_RETRIES = 30
 _LONGEST_WAIT = 60
 
 

@@ -16,10 +16,10 @@ from prometheus_client import Counter
 
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
-from activation import handles, suppressions
+from activation import dirty_ids, handles, suppressions
 from activation.engine import profiles
 from activation.handles import Handle
-from activation.models import RedisDestination
+from activation.models import DirtyId, RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "rate"})
@@ -90,6 +90,10 @@ def delete(
     handle = handles.get(identity.actor.organisation.pk, destination)
     _require(identity, handle, verb="delete", entity=entity, ids=ids)
     keys = list(dict.fromkeys(key for each in ids for key in _written_keys(handle, entity, each)))
+    if not suppressions.stand(handle.destination_id):
+        # Their rows did not change, so the next sync would not write them again by itself.
+        named = [(entity, each.type, each.value) for each in ids]
+        dirty_ids.add_profiles(handle.destination_id, named, reason=DirtyId.Reason.DELETED, now=now)
     return _delete(identity, handle, keys, now)
 
 

@@ -22,7 +22,7 @@ from accounts import audit, vault
 from accounts.actors import Actor
 from activation import handles
 from activation.engine import profiles
-from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, RunState, Suppression, SyncRun
+from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression, SyncRun
 
 # A delete that is just being made by the process that was asked for it is left to that process.
 RETRY_AFTER = timedelta(seconds=5)
@@ -31,10 +31,11 @@ RETRIED_AT_ONCE = 500
 log = structlog.get_logger(__name__)
 
 
-# A run that loaded when the delete was acknowledged, and still does, may hold the profile in a write under way.
+# A run that loaded when the delete was acknowledged may hold the profile in a write under way until its fences are
+# closed, also when it has ended by then.
 _IN_FLIGHT = Exists(
     SyncRun.objects.filter(
-        source__destination=OuterRef("destination"), state=RunState.LOADING, loading_at__lte=OuterRef("deleted_at")
+        source__destination=OuterRef("destination"), fences_open=True, loading_at__lte=OuterRef("deleted_at")
     )
 )
 

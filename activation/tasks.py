@@ -35,6 +35,7 @@ def tick(**_: object) -> None:
     pulse.beat()
     for look in (
         recovery.put_back_stalled,
+        recovery.close_left_fences,
         enabling.follow_specifications,
         watching.start_follow_ups,
         schedules.start_due,

@@ -139,9 +139,10 @@ class Ledger:
         if missing:
             raise WitnessMissing(missing)
 
-    def finish(self, run: str) -> None:
-        """Remove the run's key, fences and witnesses, unless another run has begun."""
-        self._run(FINISH, ("run", "fence", "witness"), run)
+    def finish(self, run: str, *, marker: bool = False) -> None:
+        """Remove the run's key, fences, witnesses and, asked for, the marker, unless another run has begun."""
+        kinds = ("run", "fence", "witness", "marker") if marker else ("run", "fence", "witness")
+        self._run(FINISH, kinds, run)
 
     def _keys(self, kind: str) -> list[str]:
         return [self._bookkeeping.key(tag, kind) for tag in self._tags]

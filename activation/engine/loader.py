@@ -126,9 +126,9 @@ class Loader:
         """Return each primary's memory by its `host:port`; None when one does not tell. Raises as `evictions`."""
         return memory.memory(self._deployment)
 
-    def finish(self, run: str) -> None:
-        """Remove the run's key, fences and witnesses; the marker stays."""
-        self._ledger.finish(run)
+    def finish(self, run: str, *, marker: bool = False) -> None:
+        """Remove the run's key, fences and witnesses; the marker stays, unless it is to go as well."""
+        self._ledger.finish(run, marker=marker)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

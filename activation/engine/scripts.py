@@ -195,9 +195,9 @@ redis.call('SET', KEYS[2], ARGV[1])
 return {'marked'}
 """)
 
-# KEYS: run, fence, witness. ARGV: run. Removes them unless they are another run's by now.
+# KEYS: run, and others to go with it. ARGV: run. Removes them unless they are another run's by now.
 FINISH = Script("""
 local current = redis.call('GET', KEYS[1])
-if current and string.match(current, '^(.*):%d+$') == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) end
+if current and string.match(current, '^(.*):%d+$') == ARGV[1] then redis.call('DEL', unpack(KEYS)) end
 return 1
 """)

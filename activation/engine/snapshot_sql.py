@@ -68,24 +68,21 @@ def copied_ids(dialect: Dialect, name: str) -> str:
     )
 
 
-def cleaned(dialect: Dialect, shape: Shape, name: str, *, partitions: int, repeated: bool, base: Base | None) -> str:
-    """Read a copy's valid rows, each id once, with `_part`; `repeated` tells whether any id comes more than once."""
+def cleaned(
+    dialect: Dialect, shape: Shape, name: str, *, partitions: int, repeated: bool, base: Base | None, keep: bool = False
+) -> str:
+    """Read a copy's valid rows, each id once, with `_part`; `repeated` tells whether any id comes more than once.
+
+    With `keep` the base's rows whose ids are not in the copy are taken over as well.
+    """
     row_id = dialect.quote("_id")
     if repeated:
-        rows = " UNION ALL ".join(_deduplicated(dialect, shape, name, base))
+        parts = _deduplicated(dialect, shape, name, base)
     else:
-        rows = f"SELECT {_row(dialect, shape, 's')} FROM {dialect.snapshot(name)} s WHERE s.{row_id} IS NOT NULL"
-    return _placed(dialect, shape, rows, partitions)
-
-
-def deletes(dialect: Dialect, *, taken: str, base: str, partitions: int) -> str:
-    """Read the base's ids that are not in the snapshot `taken`, with `_part`."""
-    row_id = dialect.quote("_id")
-    part = dialect.bucket(f"b.{row_id}", partitions)
-    return (
-        f"SELECT b.{row_id} AS {row_id}, {part} AS {dialect.quote('_part')} FROM {dialect.snapshot(base)} b "
-        f"LEFT JOIN {dialect.snapshot(taken)} s ON s.{row_id} = b.{row_id} WHERE s.{row_id} IS NULL"
-    )
+        parts = [f"SELECT {_row(dialect, shape, 's')} FROM {dialect.snapshot(name)} s WHERE s.{row_id} IS NOT NULL"]
+    if keep and base is not None:
+        parts.append(_kept(dialect, shape, name, base))
+    return _placed(dialect, shape, " UNION ALL ".join(parts), partitions)
 
 
 def sizes(dialect: Dialect, name: str) -> str:
@@ -156,17 +153,38 @@ def _deduplicated(dialect: Dialect, shape: Shape, name: str, base: Base | None) 
 
 
 def _carried(dialect: Dialect, shape: Shape, name: str, base: Base, many: str) -> str:
-    """Read invalid ids' rows from the base: common columns by name and type, else NULL, and the hash of the result.
+    """Read invalid ids' rows from the base."""
+    row_id, low, high = dialect.quote("_id"), dialect.quote("low"), dialect.quote("high")
+    return _from_base(dialect, shape, name, base, f"JOIN {many} m ON m.{row_id} = b.{row_id} WHERE m.{low} <> m.{high}")
+
+
+def _kept(dialect: Dialect, shape: Shape, name: str, base: Base) -> str:
+    """Read the rows of the base whose ids the view does not have any more."""
+    return _from_base(dialect, shape, name, base, _not_in_copy(dialect, name))
+
+
+def _not_in_copy(dialect: Dialect, name: str) -> str:
+    row_id = dialect.quote("_id")
+    there = f"(SELECT DISTINCT {row_id} FROM {dialect.snapshot(name)} WHERE {row_id} IS NOT NULL)"
+    return f"LEFT JOIN {there} m ON m.{row_id} = b.{row_id} WHERE m.{row_id} IS NULL"
+
+
+def count_kept(dialect: Dialect, name: str, base: str) -> str:
+    """Count the ids of the base that are not in the copy."""
+    return f"SELECT count(*) FROM {dialect.snapshot(base)} b {_not_in_copy(dialect, name)}"
+
+
+def _from_base(dialect: Dialect, shape: Shape, name: str, base: Base, which: str) -> str:
+    """Read rows of the base: common columns by name and type, else NULL, and the hash of the result.
 
     The empty first half gives the NULLs their types.
     """
-    row_id, low, high = dialect.quote("_id"), dialect.quote("low"), dialect.quote("high")
+    row_id = dialect.quote("_id")
     had = {column: f"b.{dialect.quote(f'c{position}')}" for position, column in enumerate(base.columns)}
     columns = ", ".join(had.get(column, "NULL") for column in shape.columns)
     names = _names(dialect, shape)
     return (
         f"SELECT {row_id}, {_hash(dialect, shape)} AS {dialect.quote('_hash')}, {names} FROM ("
         f"SELECT {row_id}, {names} FROM {dialect.snapshot(name)} WHERE 1 = 0 UNION ALL "
-        f"SELECT b.{row_id}, {columns} FROM {dialect.snapshot(base.name)} b "
-        f"JOIN {many} m ON m.{row_id} = b.{row_id} WHERE m.{low} <> m.{high}) k"
+        f"SELECT b.{row_id}, {columns} FROM {dialect.snapshot(base.name)} b {which}) k"
     )

@@ -52,7 +52,8 @@ class SnapshotReport:
 
     `rows` are in the snapshot (carried over ones included), `rows_in_view` were in the view; `null_ids` counts rows
     whose id is null or blank, `duplicate_ids` ids that came several times with identical rows (kept once),
-    `invalid_ids` ids that came with differing rows (their base row is kept, where there is one).
+    `invalid_ids` ids that came with differing rows (their base row is kept, where there is one). `kept` are the rows
+    of ids that left the view, where those are carried over too.
     """
 
     rows: int
@@ -61,6 +62,7 @@ class SnapshotReport:
     duplicate_ids: int
     invalid_ids: int
     partitions: int
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,48 +94,43 @@ def take(
     name: str,
     base: str | None = None,
     base_columns: Sequence[Column] | None = None,
+    keep: bool = False,
 ) -> SnapshotReport:
     """Make the snapshot `name` of a view, laid out by partition, and return its counts.
 
     `base` is the snapshot that the destination is known to hold: the row of an invalid id is carried over from it, by
     name and type of columns (`base_columns`; without them the base's columns are the plan's), NULL where it had none.
+    With `keep` so are the rows of all ids that left the view, so that nobody is deleted.
 
     Raises:
         WarehouseError: as the warehouse says.
 
     """
     dialect, shape = warehouse.dialect, _shape(plan)
-    partitions = _partitions(_view_rows(warehouse, plan.relation), plan.partition_rows)
+    partitions = partitions_for(_view_rows(warehouse, plan.relation), plan.partition_rows)
     with _dropped_on_failure(warehouse, name):
         warehouse.create(name, sql.copied(dialect, plan.relation, shape, partitions=partitions), partitioned=True)
         report = _count(warehouse, name, partitions)
         repeated = report.duplicate_ids + report.invalid_ids > 0
-        if not repeated and not report.null_ids:
+        if not repeated and not report.null_ids and not keep:
             return report
         carried = None
-        if base is not None and repeated:
+        if base is not None and (repeated or keep):
             carried = sql.Base(base, tuple(plan.columns if base_columns is None else base_columns))
-        partitions = _partitions(report.rows, plan.partition_rows)
-        select = sql.cleaned(dialect, shape, name, partitions=partitions, repeated=repeated, base=carried)
+        if keep and carried is not None:
+            report = _with_kept(warehouse, report, name, carried.name)
+        partitions = partitions_for(report.rows + report.kept, plan.partition_rows)
+        select = sql.cleaned(dialect, shape, name, partitions=partitions, repeated=repeated, base=carried, keep=keep)
         uses = [name] if carried is None else [name, carried.name]
         rows = warehouse.create(name, select, partitioned=True, uses=uses)
     return replace(report, rows=rows, partitions=partitions)
 
 
-def take_deletes(warehouse: Warehouse, *, name: str, snapshot: str, base: str, partitions: int) -> int:
-    """Make a table of the base's ids that are not in the snapshot, with their partition, and return how many.
-
-    An invalid id that has a base row is in the snapshot (carried over), so it is never taken for gone.
-    """
-    select = sql.deletes(warehouse.dialect, taken=snapshot, base=base, partitions=partitions)
-    return warehouse.create(name, select, partitioned=True, uses=[base, snapshot])
-
-
 def partition_sizes(
-    warehouse: Warehouse, *, snapshot: str, deletes: str | None, partitions: int
+    warehouse: Warehouse, *, snapshot: str | None, deletes: str | None, partitions: int
 ) -> list[PartitionSize]:
-    """Return the size of every partition, empty ones included, by number."""
-    upserts = _sizes(warehouse, snapshot)
+    """Return the size of every partition, empty ones included, by number. Either table may be missing."""
+    upserts = {} if snapshot is None else _sizes(warehouse, snapshot)
     gone = {} if deletes is None else _sizes(warehouse, deletes)
     return [PartitionSize(number, upserts.get(number, 0), gone.get(number, 0)) for number in range(partitions)]
 
@@ -190,10 +187,6 @@ def _view_rows(warehouse: Warehouse, relation: Relation) -> int:
     return _whole(rows)
 
 
-def _partitions(rows: int, partition_rows: int) -> int:
-    return min(MAX_PARTITIONS, max(1, -(-rows // partition_rows)))
-
-
 def _count(warehouse: Warehouse, name: str, partitions: int) -> SnapshotReport:
     """Count a copy of the view; `rows` are its ids."""
     [(rows_in_view, with_id)] = warehouse.fetch(sql.copied_rows(warehouse.dialect, name), uses=[name])
@@ -206,6 +199,16 @@ def _count(warehouse: Warehouse, name: str, partitions: int) -> SnapshotReport:
         invalid_ids=_whole(invalid),
         partitions=partitions,
     )
+
+
+def _with_kept(warehouse: Warehouse, report: SnapshotReport, name: str, base: str) -> SnapshotReport:
+    [(kept,)] = warehouse.fetch(sql.count_kept(warehouse.dialect, name, base), uses=[name, base])
+    return replace(report, kept=_whole(kept))
+
+
+def partitions_for(rows: int, partition_rows: int) -> int:
+    """Return into how many partitions so many rows go: at least 1."""
+    return min(MAX_PARTITIONS, max(1, -(-rows // partition_rows)))
 
 
 def _sizes(warehouse: Warehouse, name: str) -> dict[int, int]:

@@ -32,7 +32,8 @@ class SyncRun(models.Model):
 
     `attempt` names the present claim: every move is conditional on it. Counts are rows. `kind` is what was asked for
     until the snapshot is taken and what was decided from then on, with `full_reason` saying why. `dirty_upto` is the
-    last `DirtyId` the run handles. `fences_open` is set while workers of the run might still write.
+    last `DirtyId` the run handles. `fences_open` is set while workers of the run
+    might still write, behind fences of `fence_attempt`.
     """
 
     class Kind(models.TextChoices):
@@ -70,6 +71,8 @@ class SyncRun(models.Model):
     dirty_upto = models.BigIntegerField(default=0)
     evictions = models.JSONField(default=dict)
     fences_open = models.BooleanField(default=False)
+    fence_attempt = models.PositiveIntegerField(default=0)
+    fence_partitions = models.PositiveIntegerField(default=0)
     rows_in_view = models.BigIntegerField(null=True)
     snapshot_rows = models.BigIntegerField(null=True)
     unchanged = models.BigIntegerField(null=True)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from activation.engine import snapshots
-from activation.engine.snapshots import SnapshotReport, table_name, take, take_deletes
+from activation.engine.deltas import Known, take_deletes
+from activation.engine.snapshots import SnapshotReport, table_name, take
 from projects.warehouses.port import Column, QueryFailed, Relation, WarehouseError
 from tests.activation.engine.customers import VIEW, Customer, a_name, gone, plan, profiles, sizes
 
@@ -101,7 +102,9 @@ def test_an_invalid_id_keeps_its_base_row_and_is_not_taken_for_gone(customer: Cu
         customer, "('a@x', 'free', 9)", "('a@x', 'pro', 9)", "('c@x', 'new', 3)", "('d@x', 'x', 1)", "('d@x', 'y', 1)"
     )
     report = take(customer.warehouse, the_plan, name=name, base=base)
-    count = take_deletes(customer.warehouse, name=deletes, snapshot=name, base=base, partitions=report.partitions)
+    count = take_deletes(
+        customer.warehouse, name=deletes, snapshot=name, known=Known(base), partitions=report.partitions
+    )
 
     assert (report.rows, report.invalid_ids) == (2, 2)
     after = profiles(customer, the_plan, name)
@@ -160,7 +163,9 @@ def test_a_snapshot_of_an_empty_view_is_empty_and_all_of_the_base_is_gone(custom
     people(customer)
 
     report = take(customer.warehouse, the_plan, name=name, base=base)
-    count = take_deletes(customer.warehouse, name=deletes, snapshot=name, base=base, partitions=report.partitions)
+    count = take_deletes(
+        customer.warehouse, name=deletes, snapshot=name, known=Known(base), partitions=report.partitions
+    )
 
     assert report == SnapshotReport(0, 0, null_ids=0, duplicate_ids=0, invalid_ids=0, partitions=1)
     assert (count, gone(customer, deletes)) == (2, ["a@x", "b@x"])
@@ -174,7 +179,7 @@ def test_rows_are_spread_over_as_many_partitions_as_the_rows_need(customer: Cust
     customer.execute("DELETE FROM people WHERE visits > 1501")
 
     report = take(customer.warehouse, the_plan, name=name, base=base)
-    take_deletes(customer.warehouse, name=deletes, snapshot=name, base=base, partitions=report.partitions)
+    take_deletes(customer.warehouse, name=deletes, snapshot=name, known=Known(base), partitions=report.partitions)
     partitions = sizes(customer, name, deletes, report.partitions)
 
     assert report.partitions == 4

@@ -1,0 +1,104 @@
+"""The last step of a run: prove that the destination holds what it acknowledged, then move the base.
+
+Acknowledged is not durable: a server that restarts or fails over may lose its last writes. So the run's key, the base's
+marker and every partition's witness are looked for before the run counts.
+"""
+
+import structlog
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from activation import dirty_ids, partitions, run_records, run_states, sync_log
+from activation.engine.bookkeeping import FenceMissing, WitnessMissing
+from activation.engine.errors import DestinationError
+from activation.engine.loader import Loader
+from activation.models import RunState, Source, SyncRun
+from activation.run_resources import claim_of, drop_left_overs, loader_of, table_name, warehouse_of
+from projects.warehouses import port
+
+log = structlog.get_logger(__name__)
+
+
+def finish(run: SyncRun) -> bool:
+    """Finish a run claimed in FINISHING; tell whether it succeeded here.
+
+    Partitions whose last writes the destination lost are loaded once more. Raises `FenceMissing`, `DestinationError`.
+    """
+    with loader_of(run.source) as loader:
+        loader.close_fences(run.public_id, run.fence_attempt, run.fence_partitions)
+        witnesses = {partition.number: claim_of(partition).text for partition in run.partitions.select_related("run")}
+        try:
+            loader.set_marker(run.public_id, base=_built_upon(run), witnesses=witnesses)
+        except WitnessMissing as lost:
+            _load_again(run, loader, lost.partitions)
+            return False
+        if run.kind == SyncRun.Kind.REMOVAL:
+            # Before the records say so: what is left of a removal is not looked for again.
+            loader.finish(run.public_id, marker=True)
+        if not _succeed(run):
+            return False
+        log.info("sync_succeeded", run=run.public_id, source=run.source.public_id, kind=run.kind)
+        _tidy_up(run, loader)
+    return True
+
+
+def _built_upon(run: SyncRun) -> str | None:
+    """Return the run whose marker must be there still: an incremental run is right only on top of its base."""
+    if run.kind != SyncRun.Kind.INCREMENTAL:
+        return None
+    if run.source.base_run is None:
+        raise FenceMissing
+    return run.source.base_run.public_id
+
+
+def _load_again(run: SyncRun, loader: Loader, numbers: frozenset[int]) -> None:
+    for partition in run.partitions.filter(number__in=numbers).select_related("run"):
+        if not loader.move_fence(claim_of(partition, attempt=partition.attempt + 1), reopen=True):
+            raise FenceMissing
+    partitions.reopened(run, numbers, now=timezone.now())
+    log.info("writes_lost", run=run.public_id, partitions=len(numbers))
+
+
+@transaction.atomic
+def _succeed(run: SyncRun) -> bool:
+    """Move the base, and forget what was out of step: all of it or nothing. Tells whether the run still was ours."""
+    now = timezone.now()
+    sums = run.partitions.aggregate(
+        written=Sum("written"), deleted=Sum("deleted"), suppressed=Sum("suppressed"), failed=Sum("failed")
+    )
+    counts = {name: value or 0 for name, value in sums.items()}
+    if not run_states.move(run, RunState.SUCCEEDED, now=now, fences_open=False, **counts):
+        return False
+    dirty_ids.settle(run.source_id, upto=run.dirty_upto)
+    source = Source.objects.get(pk=run.source_id)
+    removed = run.kind == SyncRun.Kind.REMOVAL
+    Source.objects.filter(pk=source.pk).update(
+        base_snapshot=run.snapshot,
+        base_rows=run.snapshot_rows or 0,
+        base_run=None if removed else run,
+        base_evictions=run.evictions,
+        columns=run.columns,
+        shape=run.shape,
+        dirty_tables=[],
+        tombstones=[] if removed else run_records.with_tombstone(source, run.deletes_table, now=now),
+        confirmed_base="",
+        confirmed_deletes=None,
+        confirmed_choice="",
+    )
+    return True
+
+
+def _tidy_up(run: SyncRun, loader: Loader) -> None:
+    """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
+    if run.kind != SyncRun.Kind.REMOVAL:
+        sync_log.write(run, now=timezone.now())
+    try:
+        loader.finish(run.public_id)
+        source = Source.objects.get(pk=run.source_id)
+        if len(source.tombstones) > 1:
+            with warehouse_of(run.source) as warehouse:
+                run_records.merge_tombstones(source, warehouse, name=table_name(run, "gone"))
+        drop_left_overs(run)
+    except (port.WarehouseError, DestinationError) as error:
+        log.warning("sync_left_tables_behind", run=run.public_id, code=error.code)

@@ -1,0 +1,260 @@
+"""The first step of a run: decide what it is, take the snapshot, work out what there is to do, lay out partitions.
+
+Nothing is written to the destination here but the run's key and fences, and those only once everything that may be
+written is on record.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from activation import guard, partitions, run_plans, run_records
+from activation.claims import Heartbeat
+from activation.engine import deltas, snapshots
+from activation.engine.deltas import Delta, Known, Tables
+from activation.engine.snapshots import SnapshotPlan, SnapshotReport
+from activation.guard import NeedsConfirmation
+from activation.models import Source, SyncRun
+from activation.run_faults import RecordLost
+from activation.run_plans import Decision, Found
+from activation.run_records import Record
+from activation.run_resources import (
+    columns_of,
+    drop_left_overs,
+    loader_of,
+    plan,
+    table_name,
+    table_prefix,
+    warehouse_of,
+)
+from projects.warehouses import port
+
+log = structlog.get_logger(__name__)
+
+# A warning of a run: what left the view while its names were lost may still be in the destination.
+RECONCILE = "reconcile_advised"
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The tables of a run's present attempt."""
+
+    snapshot: str
+    upserts: str
+    deletes: str
+    chosen: str
+    queued: str
+
+    @classmethod
+    def of(cls, run: SyncRun) -> "_Names":
+        return cls(*(table_name(run, kind) for kind in ("snapshot", "upserts", "deletes", "chosen", "queued")))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What the destination said: the marker, and each server's evictions so far."""
+
+    marker: str | None
+    evictions: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run will do: its delta, its partitions' sizes, and what its row keeps."""
+
+    delta: Delta
+    sizes: list[int]
+    dirty_tables: list[str]
+    fields: dict[str, object]
+
+
+def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
+    """Take a claimed run's snapshot and lay out its partitions; tell whether it now loads.
+
+    Raises `WarehouseError`, `DestinationError`, `ViewUnusable`, `NeedsConfirmation`, `RecordLost`, `FenceMoved`.
+    """
+    source = run.source
+    with loader_of(source) as loader:
+        # First, so that a destination that is away costs the warehouse nothing.
+        held = _Held(loader.marker(), loader.evictions())
+    with warehouse_of(source, heartbeat) as warehouse:
+        record = run_records.find(source, warehouse, prefix=table_prefix(source))
+        if run.kind == SyncRun.Kind.REMOVAL:
+            work = _removal(run, warehouse, record)
+        else:
+            work = _sync(run, warehouse, record, held)
+    if not heartbeat.confirm():
+        return False  # a later attempt may be loading already; its fences are not to be taken away
+    with loader_of(source) as loader:
+        loader.begin(run.public_id, run.attempt, len(work.sizes))
+    if not _lay_out(run, work):
+        return False
+    try:
+        drop_left_overs(run)
+    except port.WarehouseError as error:
+        log.warning("tables_left_behind", run=run.public_id, code=error.code)  # they go with the next run
+    return True
+
+
+def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) -> _Work:
+    source, names = run.source, _Names.of(run)
+    the_plan = plan(source, warehouse)
+    found = Found(base=record.base is not None, record=record.complete, marker=held.marker, evictions=held.evictions)
+    decision = run_plans.decide(run, source, the_plan, found)
+    report = snapshots.take(
+        warehouse,
+        the_plan,
+        name=names.snapshot,
+        base=record.base,
+        base_columns=columns_of(source.columns),
+        keep=guard.keeps_everybody(source),
+    )
+    if decision.incremental:
+        delta = _incremental(warehouse, names, the_plan, report, record)
+    else:
+        delta = _full(warehouse, names, report, record)
+    fields = _fields(run, the_plan, report, delta, decision, names) | {"evictions": held.evictions or {}}
+    try:
+        guard.check(source, gone=delta.gone, base_rows=record.base_rows, snapshot_rows=report.rows)
+    except NeedsConfirmation:
+        _note_stopped(run, fields)
+        raise
+    upserts = names.upserts if decision.incremental else names.snapshot
+    dirty = [upserts, *([names.deletes] if delta.deletes else [])]
+    return _Work(delta, _sizes(warehouse, delta, upserts, names), dirty, {**fields, "dirty_upto": record.listed.upto})
+
+
+def _incremental(
+    warehouse: port.Warehouse, names: _Names, the_plan: SnapshotPlan, report: SnapshotReport, record: Record
+) -> Delta:
+    assert record.base is not None
+    dirty = list(record.known.dirty)
+    if record.listed.ids:
+        warehouse.put_ids(names.queued, record.listed.ids)
+        dirty.append(names.queued)
+    return deltas.take_incremental(
+        warehouse,
+        Tables(names.snapshot, names.upserts, names.deletes, names.chosen),
+        columns=len(the_plan.columns),
+        snapshot_rows=report.rows,
+        base_rows=record.base_rows,
+        base=record.base,
+        dirty=dirty,
+        partition_rows=settings.PARTITION_ROWS,
+    )
+
+
+def _full(warehouse: port.Warehouse, names: _Names, report: SnapshotReport, record: Record) -> Delta:
+    """Work out a full run: every row, and every id that may be there and is not in the view.
+
+    What is listed on our side is in the base or in the snapshot, if it is anything of ours: nothing is to be added.
+    """
+    known = record.known
+    if known == Known():
+        return Delta(report.rows, 0, 0, report.partitions)
+    partitions = report.partitions
+    removed = deltas.take_deletes(
+        warehouse, name=names.deletes, snapshot=names.snapshot, known=known, partitions=partitions
+    )
+    gone = 0
+    if removed and known.base:
+        gone = deltas.count_gone(warehouse, deletes=names.deletes, base=known.base)
+    return Delta(report.rows, removed, gone, partitions)
+
+
+def _removal(run: SyncRun, warehouse: port.Warehouse, record: Record) -> _Work:
+    """Work out the removal of everything of the source: all ids that the destination may hold."""
+    source, names = run.source, _Names.of(run)
+    if (source.base_snapshot and record.base is None) or not record.complete:
+        raise RecordLost
+    known = record.known
+    rows = record.base_rows + sum(deltas.count_rows(warehouse, name) for name in known.dirty)
+    partitions = snapshots.partitions_for(rows, settings.PARTITION_ROWS)
+    removed = 0
+    if known != Known():
+        removed = deltas.take_deletes(warehouse, name=names.deletes, snapshot=None, known=known, partitions=partitions)
+    delta = Delta(0, removed, record.base_rows, partitions)
+    fields: dict[str, object] = {
+        "snapshot": "",
+        "base_snapshot": record.base or "",
+        "upserts_table": "",
+        "deletes_table": names.deletes if removed else "",
+        "rows_planned": 0,
+        "deletes_planned": removed,
+        "dirty_upto": record.listed.upto,
+    }
+    # The base stays what it was until the removal has succeeded, so it goes on naming every id.
+    return _Work(delta, _sizes(warehouse, delta, None, names), list(source.dirty_tables), fields)
+
+
+def _sizes(warehouse: port.Warehouse, delta: Delta, upserts: str | None, names: _Names) -> list[int]:
+    """Return each partition's rows; nothing to do needs no partition."""
+    if delta.upserts + delta.deletes == 0:
+        return []
+    sizes = snapshots.partition_sizes(
+        warehouse,
+        snapshot=upserts,
+        deletes=names.deletes if delta.deletes else None,
+        partitions=delta.partitions,
+    )
+    return [size.upserts + size.deletes for size in sizes]
+
+
+def _fields(
+    run: SyncRun,
+    the_plan: SnapshotPlan,
+    report: SnapshotReport,
+    delta: Delta,
+    decision: Decision,
+    names: _Names,
+) -> dict[str, object]:
+    return {
+        "kind": decision.kind,
+        "full_reason": decision.reason,
+        "snapshot": names.snapshot,
+        "base_snapshot": run.source.base_snapshot,
+        "upserts_table": names.upserts if decision.incremental else "",
+        "deletes_table": names.deletes if delta.deletes else "",
+        "shape": run_plans.shape_of(run.source, the_plan),
+        "columns": [{"name": column.name, "type": column.type} for column in the_plan.columns],
+        "rows_in_view": report.rows_in_view,
+        "snapshot_rows": report.rows,
+        "rows_planned": delta.upserts,
+        "unchanged": report.rows - delta.upserts,
+        "kept_rows": report.kept,
+        "deletes_planned": delta.deletes,
+        "null_ids": report.null_ids,
+        "duplicate_ids": report.duplicate_ids,
+        "invalid_ids": report.invalid_ids,
+        "warnings": [RECONCILE] if decision.reason in run_plans.NAMES_LOST else [],
+        "error_code": "",
+        "error": "",
+    }
+
+
+def _note_stopped(run: SyncRun, fields: dict[str, object]) -> None:
+    """Leave the counts on a run that the guard stops; a confirmation is for these."""
+    SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(**fields)
+
+
+def _lay_out(run: SyncRun, work: _Work) -> bool:
+    """Put the run's partitions and, with them, what it may write on record; tell whether it was still ours."""
+    with transaction.atomic():
+        laid_out = partitions.lay_out(
+            run,
+            work.sizes,
+            now=timezone.now(),
+            fences_open=True,
+            fence_attempt=run.attempt,
+            fence_partitions=len(work.sizes),
+            **work.fields,
+        )
+        if laid_out:
+            source = Source.objects.filter(pk=run.source_id)
+            source.update(dirty_tables=work.dirty_tables)
+            # What made this run full is taken care of: all that it may write is on record. What came since is not.
+            source.filter(full_next=run.source.full_next).update(full_next="")
+        return laid_out
