@@ -32,6 +32,7 @@ from projects.warehouses.port import (
 from projects.warehouses.postgresql_dialect import SCHEMA, PostgreSQLDialect, quote
 from projects.warehouses.postgresql_errors import GRANTS, connection_error, statement_error
 from projects.warehouses.postgresql_settings import PostgreSQLSettings
+from projects.warehouses.postgresql_types import TYPES, Types
 
 __all__ = ["PostgreSQLSettings", "PostgreSQLWarehouse"]
 
@@ -79,8 +80,13 @@ class PostgreSQLWarehouse:
             raise _ungranted(f"USAGE on the schema {relation.schema}")
         if not readable:
             raise _ungranted(f"SELECT on {relation.schema}.{relation.name}")
-        rows = self.fetch(catalogue.COLUMNS, (relation.schema, relation.name))
-        return [Column(str(name), str(type_name)) for name, type_name in rows]
+        place = (relation.schema, relation.name)
+        rows = self.fetch(catalogue.COLUMNS, place)
+        types = Types(self.fetch(TYPES, place) if any(nested for _, _, nested in rows) else ())
+        return [
+            Column(str(name), types.text(nested) if isinstance(nested, int) and nested else str(type_name))
+            for name, type_name, nested in rows
+        ]
 
     def fetch(
         self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()

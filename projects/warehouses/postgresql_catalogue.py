@@ -16,7 +16,8 @@ RELATION_USABLE = """
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ?::text AND c.relname = ?::text AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 """
-# A column's type is the one below its domains: what a domain forbids was checked when the row was written.
+# A column's type is the one below its domains: what a domain forbids was checked when the row was written. The third
+# column is the oid of a nested type, which `postgresql_types` tells in full, else 0.
 COLUMNS = """
     WITH RECURSIVE typed AS (
         SELECT a.attnum, a.attname, a.atttypid AS type, a.atttypmod AS modifier
@@ -26,7 +27,8 @@ COLUMNS = """
         SELECT d.attnum, d.attname, t.typbasetype, t.typtypmod
         FROM typed d JOIN pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
     )
-    SELECT d.attname::text, (CASE WHEN t.typtype = 'c' THEN 'row ' ELSE '' END || format_type(d.type, d.modifier))::text
+    SELECT d.attname::text, format_type(d.type, d.modifier)::text,
+        (CASE WHEN t.typtype = 'c' OR t.typcategory = 'A' THEN t.oid ELSE 0 END)::int8
     FROM typed d JOIN pg_type t ON t.oid = d.type WHERE t.typtype <> 'd' ORDER BY d.attnum
 """
 OWN_TABLES = """

@@ -3,17 +3,17 @@
 Every value is cast here, in SQL, because the driver hands out some types as opaque bytes or numbers that mean something
 else: numeric as an opaque string, 'infinity' as the year -28134, domains and enums by their own names.
 
-A column's type is what `postgresql_catalogue` tells: `format_type` of the type below all domains, and `row <type>` for
-a composite type.
+A column's type is what `PostgreSQLWarehouse.describe` tells: `format_type` of the type below all domains, and composite
+types and arrays as `postgresql_types` writes them.
 """
 
 import re
 from collections.abc import Sequence
 
 from projects.warehouses.port import Column, Kind, Relation, Value, own_table
+from projects.warehouses.postgresql_json import is_nested, present
 
 SCHEMA = "_rudderstack"
-COMPOSITE = "row "
 
 _MODIFIER = re.compile(r"\([0-9, ]*\)")
 _BLANKS = r"E' \t\n\r\f\013'"
@@ -45,10 +45,6 @@ _TEXTS = {"inet": "abbrev({x})"}
 _FINITE_NUMBERS = f"regexp_replace(to_json({{x}})::text, '{_UNREAL}', 'null', 'g')"
 _FINITE_TIMES = "regexp_replace(to_json({x})::text, '\"-?infinity\"', 'null', 'g')"
 _TIMES_WITH_Z = f"regexp_replace({_FINITE_TIMES}, '([0-9])(\\+00:00)?\"', '\\1Z\"', 'g')"
-_BINARIES = (
-    "CASE WHEN {x} IS NULL THEN NULL WHEN array_ndims({x}) > 1 THEN to_json({x})::text ELSE to_json(ARRAY("
-    f"SELECT {_BASE64.format(x='u.e')} FROM unnest({{x}}) WITH ORDINALITY AS u(e, n) ORDER BY u.n))::text END"
-)
 _ARRAYS: dict[str, str] = {
     "real": _FINITE_NUMBERS,
     "double precision": _FINITE_NUMBERS,
@@ -56,7 +52,6 @@ _ARRAYS: dict[str, str] = {
     "timestamp without time zone": _TIMES_WITH_Z,
     "timestamp with time zone": _TIMES_WITH_Z,
     "date": _FINITE_TIMES,
-    "bytea": _BINARIES,
 }
 
 
@@ -116,13 +111,15 @@ def quote(name: str) -> str:
 
 
 def _read(type_name: str) -> _Read:
+    if is_nested(type_name):
+        return present("{x}", type_name), Kind.JSON
     if type_name.endswith("[]"):
         return _ARRAYS.get(type_name[:-2], "to_json({x})::text"), Kind.JSON
-    if type_name.startswith(COMPOSITE) or type_name.rpartition(".")[2] == "hstore":
+    if type_name.rpartition(".")[2] == "hstore":
         return "to_json({x})::text", Kind.JSON
     return _SCALARS.get(type_name, (_TEXTS.get(type_name, "{x}::text"), Kind.TEXT))
 
 
 def _plain(column: Column) -> str:
-    """The type's name without its length or precision."""
-    return _MODIFIER.sub("", column.type)
+    """The type's name without its length or precision; nested types are told without any."""
+    return column.type if is_nested(column.type) else _MODIFIER.sub("", column.type)

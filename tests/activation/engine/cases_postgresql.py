@@ -17,6 +17,8 @@ TYPES = (
     "CREATE DOMAIN net_price AS price CHECK (value >= 0)",
     "CREATE DOMAIN moment AS timestamptz",
     "CREATE TYPE address AS (street text, number integer, lat numeric)",
+    'CREATE TYPE stay AS ("the ""day" date, seen moment, score float8, photo bytea, "a, (b)" numeric[], tags text[])',
+    "CREATE TYPE journey AS (name text, first stay, others stay[])",
     "CREATE EXTENSION IF NOT EXISTS hstore SCHEMA profiles",
 )
 NAMES = st.from_regex(r"[a-zé ]{1,15}", fullmatch=True)
@@ -45,6 +47,52 @@ def an_address(value: tuple[str | None, int | None, Decimal | None], raw: str) -
     }
     found = oracle.parsed(raw)
     return list(found.items()) == list(expected.items())
+
+
+STAYS = st.tuples(
+    oracle.DATES | st.none(),
+    oracle.AWARE | st.none(),
+    oracle.DOUBLES | st.none(),
+    oracle.BINARIES | st.none(),
+    st.none() | several(NUMERICS),
+    st.none() | several(oracle.TEXTS),
+)
+A_STAY: dict[str, oracle.Matches] = {
+    'the "day': oracle.a_date,
+    "seen": oracle.an_instant,
+    "score": oracle.a_double,
+    "photo": exactly(oracle.base64_of),
+    "a, (b)": elements(a_numeric),
+    "tags": elements(as_text(str)),
+}
+
+
+def members(matches: dict[str, oracle.Matches]) -> oracle.Matches:
+    """The cell is a compact object with these members in this order, null where the value is None."""
+
+    def check(value: Any, raw: str) -> bool:
+        if value is None:
+            return raw == "null"
+        found = oracle.cells(raw, list(matches))
+        return all(
+            cell == "null" if one is None else right(one, cell)
+            for one, cell, right in zip(value, found, matches.values(), strict=True)
+        )
+
+    return check
+
+
+def a_row(value: Any) -> str:
+    """A row as PostgreSQL reads it from text: a composite's or an array's own literal, every value quoted."""
+    return "NULL" if value is None else '"' + _unquoted(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _unquoted(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "(" + ",".join("" if one is None else a_row(one) for one in value) + ")"
+    if isinstance(value, list):
+        return "{" + ",".join(_unquoted(one) if isinstance(one, list) else a_row(one) for one in value) + "}"
+    return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
 
 
 def timestamps(value: Any) -> Any:
@@ -121,6 +169,26 @@ NESTED = [
         an_address,
         bind=lambda value: json.dumps(dict(zip(("street", "number", "lat"), value, strict=True)), default=str),
         insert="json_populate_record(NULL::address, %s::json)",
+    ),
+    Case("stay", STAYS, members(A_STAY), bind=_unquoted),
+    Case("stay[]", several(STAYS), elements(members(A_STAY)), bind=_unquoted),
+    Case(
+        "journey",
+        st.tuples(oracle.TEXTS, STAYS | st.none(), several(STAYS)),
+        members({"name": as_text(str), "first": members(A_STAY), "others": elements(members(A_STAY))}),
+        bind=_unquoted,
+    ),
+    Case(
+        "bytea[][]",
+        st.lists(st.lists(oracle.BINARIES | st.none(), min_size=2, max_size=2), max_size=3),
+        elements(exactly(oracle.base64_of)),
+        bind=_unquoted,
+    ),
+    Case(
+        "bytea[]",
+        st.just([[[b"a", None], [b"", b"b"]], [[b"c", b"d"], [b"e", b"f"]]]),
+        elements(exactly(oracle.base64_of)),
+        bind=_unquoted,
     ),
     Case(
         "hstore",

@@ -172,7 +172,7 @@ def test_a_view_is_described_in_its_own_order_with_the_types_below_domains(grant
             Column("z", "numeric(12,2)"),
             Column("A b", "character varying(3)"),
             Column("t", "timestamp(3) without time zone"),
-            Column("a", "row profiles.address"),
+            Column("a", 'row("street" text)'),
             Column("m", "profiles.mood"),
             Column("l", "integer[]"),
         ]
