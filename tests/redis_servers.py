@@ -6,8 +6,8 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -146,9 +146,10 @@ class DebianRedis:
 
 @dataclass
 class ValkeyCluster:
-    """Three primaries that share the slots evenly; a context manager."""
+    """Three primaries that share the slots, evenly unless `shares` says where each begins; a context manager."""
 
     folder: Path
+    shares: tuple[int, int, int] = (0, SLOTS // 3, 2 * SLOTS // 3)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     servers: list[EmbeddedServer] = field(default_factory=list, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
@@ -163,8 +164,7 @@ class ValkeyCluster:
 
     def __enter__(self) -> Self:
         self.servers = [self._stack.enter_context(self._server(index)) for index in range(3)]
-        shares = [index * SLOTS // 3 for index in range(4)]
-        for index, (first, after) in enumerate(pairwise(shares)):
+        for index, (first, after) in enumerate(pairwise((*self.shares, SLOTS))):
             with self.client(index) as client:
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
@@ -186,18 +186,28 @@ class ValkeyCluster:
             assert time.monotonic() < deadline, f"the cluster's nodes do not agree: {views}"
             time.sleep(0.05)
 
-    def move_slot(self, slot: int, *, to: int, keys: Sequence[str] = ()) -> None:
+    def move_slot(self, slot: int, *, to: int) -> None:
         """Give a slot and its keys to another primary, as a resharding does."""
-        ids = [self._call(index, "CLUSTER", "MYID") for index in range(3)]
-        owner = self.owner_of(slot)
+        with self.moving(slot, to=to):
+            pass
+
+    @contextmanager
+    def moving(self, slot: int, *, to: int, keys: Sequence[str] = ()) -> Iterator[None]:
+        """Stop in the middle of giving a slot to another primary: `keys` are there already, the others follow after."""
+        owner, ids = self.owner_of(slot), [self._call(index, "CLUSTER", "MYID") for index in range(3)]
         self._call(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[owner])
         self._call(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to])
-        for key in keys or self._call(owner, "CLUSTER", "GETKEYSINSLOT", slot, 1_000):
-            place = ("127.0.0.1", self.servers[to].port, key, 0, 1_000, "AUTH", self.password)
-            self._call(owner, "MIGRATE", *place)
+        self._migrate(keys, owner, to)
+        yield
+        self._migrate(self._call(owner, "CLUSTER", "GETKEYSINSLOT", slot, 1_000), owner, to)
         for index in (to, owner, 3 - to - owner):
             self._call(index, "CLUSTER", "SETSLOT", slot, "NODE", ids[to])
         self.wait_until_agreed()
+
+    def _migrate(self, keys: Sequence[str | bytes], owner: int, to: int) -> None:
+        for key in keys:
+            place = ("127.0.0.1", self.servers[to].port, key, 0, 1_000, "AUTH", self.password)
+            self._call(owner, "MIGRATE", *place)
 
     def fail_over(self, index: int, *, kill: bool = True) -> None:
         """Have a fresh replica of a primary take its slots over, under its place in `servers`.

@@ -3,7 +3,8 @@
 Kinds: `fence` (a hash: partition → who may write it), `run` (the run under way), `witness` (a hash: partition → who
 wrote it to its end) and `marker` (the run whose snapshot the destination holds). One server has one of each. In a
 cluster each stands under 256 tags, evenly spaced over the slots, so that every primary has its own and the loss of any
-one of them shows.
+one of them shows. A primary that owns none of those slots has a tag in the first slot that it owns; only the beginning
+of a run puts a fence and a run key there (docs/adr/0003-small-primaries-have-a-tag-of-their-own.md).
 """
 
 from collections import defaultdict
@@ -14,7 +15,9 @@ from activation.engine.connection import Deployment
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured, ScriptsRefused
 from activation.engine.node import Node, Reply
 from activation.engine.scripts import BEGIN, CLOSE, FINISH, MARK, MOVE, Script
-from activation.engine.slots import SLOTS, TAGS, spaced_tags
+from activation.engine.slots import SLOTS, TAGS, spaced_tags, tag_of
+
+RESHARDING_ATTEMPTS = 3  # of a partition, before a primary without a fence counts as one that lost data
 
 
 class FenceMoved(Exception):
@@ -74,7 +77,8 @@ class Ledger:
         self._deployment = deployment
         self._bookkeeping = bookkeeping
         cluster = deployment.settings.cluster_mode
-        self._tags = spaced_tags() if cluster else spaced_tags()[:1]
+        self._spaced = spaced_tags() if cluster else spaced_tags()[:1]
+        self._begun = frozenset(self._spaced)
         self._known: tuple[list[Node] | None, dict[Node, str]] = (None, {})
         if cluster and "{" in bookkeeping.key("", "").partition(":_activation:")[0]:
             raise DestinationMisconfigured("Ids with braces cannot be synced to a cluster.", code="braces_in_id")
@@ -83,25 +87,48 @@ class Ledger:
         """Return the name of the key of a kind under a tag."""
         return self._bookkeeping.key(tag, kind)
 
-    def placed(self) -> list[tuple[str, Node]]:
-        """Return every tag with the primary that owns it now."""
-        if not self._deployment.settings.cluster_mode:
-            return [(self._tags[0], self._deployment.primaries()[0])]
-        owners, spacing = self._deployment.owners(), SLOTS // TAGS
-        return [(tag, owners[index * spacing]) for index, tag in enumerate(self._tags)]
+    def placed(self, claim: Claim) -> list[tuple[str, Node]]:
+        """Return every tag with the primary that owns it now, for a partition that is about to be written.
+
+        A primary that got a tag of its own only after the run began has no fence there. For a few attempts of the
+        partition that counts as resharding under way, which passes; then as lost data. Raises `FenceMissing`.
+        """
+        tags = self._tagged()
+        own = [tag for tag, _ in tags[len(self._spaced) :]]
+        fences = [self.key(tag, "fence") for tag in own]
+        begun = self._sound([(key, ("HEXISTS", key, claim.partition)) for key in fences])
+        if not all(begun):
+            if claim.partition_attempt > RESHARDING_ATTEMPTS:
+                raise FenceMissing
+            raise self._resharding()
+        self._begun = frozenset((*self._spaced, *own))
+        return tags
 
     def fence_of(self, node: Node) -> str:
-        """Return the fence's key that a primary owns now."""
+        """Return the fence's key that a primary owns now. Call `placed` first."""
         if not self._deployment.settings.cluster_mode:
-            return self._bookkeeping.key(self._tags[0], "fence")
+            return self._bookkeeping.key(self._spaced[0], "fence")
         owners = self._deployment.owners()
         if self._known[0] is not owners:
-            self._known = (owners, {owner: tag for tag, owner in self.placed()})
+            self._known = (owners, {owner: tag for tag, owner in self._tagged() if tag in self._begun})
         tag = self._known[1].get(node)
         if tag is None:
-            self._deployment.expire()
-            raise DestinationBusy(f"{node.endpoint.text} owns too few slots yet.", code="resharding")
+            raise self._resharding()
         return self._bookkeeping.key(tag, "fence")
+
+    def _resharding(self) -> DestinationBusy:
+        self._deployment.expire()
+        return DestinationBusy("The cluster is moving slots: a primary owns too few of them yet.", code="resharding")
+
+    def _tagged(self) -> list[tuple[str, Node]]:
+        """Return the spaced tags, then one for each primary that owns none of their slots, with their primaries."""
+        if not self._deployment.settings.cluster_mode:
+            return [(self._spaced[0], self._deployment.primaries()[0])]
+        owners, spacing = self._deployment.owners(), SLOTS // TAGS
+        spaced = [(tag, owners[index * spacing]) for index, tag in enumerate(self._spaced)]
+        covered = {node for _, node in spaced}
+        small = [node for node in dict.fromkeys(owners) if node not in covered]
+        return [*spaced, *((tag_of(owners.index(node)), node) for node in small)]
 
     def begin(self, run: str, run_attempt: int, partitions: int, partition_attempt: int) -> None:
         """Set up the run's key and fences. Raises `FenceMoved` when a later attempt began already."""
@@ -112,7 +139,8 @@ class Ledger:
         """Move a partition's fence forward; tell whether it stands at the claim everywhere."""
         wanted = (claim.partition, claim.run, claim.run_attempt, claim.partition_attempt)
         moved = self._run(MOVE, ("fence",), *wanted, int(reopen))
-        return all(reply == 1 for reply in moved)
+        # A small primary's own tag may be younger than the run: without a fence nobody writes there, so it is moved.
+        return all(reply == 1 or (reply < 0 and at >= len(self._spaced)) for at, reply in enumerate(moved))
 
     def close(self, run: str, run_attempt: int, partitions: int) -> None:
         """Close the fences of a run's attempt."""
@@ -145,10 +173,10 @@ class Ledger:
         self._run(FINISH, kinds, run)
 
     def _keys(self, kind: str) -> list[str]:
-        return [self._bookkeeping.key(tag, kind) for tag in self._tags]
+        return [self.key(tag, kind) for tag, _ in self._tagged()]
 
     def _run(self, script: Script, kinds: tuple[str, ...], *arguments: str | int) -> list[Reply]:
-        keys = zip(*(self._keys(kind) for kind in kinds), strict=True)
+        keys = [[self.key(tag, kind) for kind in kinds] for tag, _ in self._tagged()]
         return self._sound([(own[0], ("EVAL", script.text, len(own), *own, *arguments)) for own in keys])
 
     def _sound(self, commands: list[tuple[str, tuple[str | int, ...]]]) -> list[Reply]:

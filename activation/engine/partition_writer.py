@@ -89,7 +89,7 @@ class PartitionWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            self._tags = self._ledger.placed()
+            self._tags = self._ledger.placed(self.claim)
             # Both, for a failover between the two look-ups may name different ones.
             for node in dict.fromkeys([*self._deployment.primaries(), *(node for _, node in self._tags)]):
                 self._channels[node] = opening.enter_context(node.connection())

@@ -1,7 +1,8 @@
 """Redis Cluster's hash slots (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
 
 import binascii
-from functools import cache
+from functools import cache, lru_cache
+from itertools import count
 
 SLOTS = 16_384
 TAGS = 256
@@ -22,8 +23,8 @@ def slot_of(key: str | bytes) -> int:
 def spaced_tags() -> tuple[str, ...]:
     """Return 256 short texts, the first of which falls in slot 0, the next in slot 64, and so on.
 
-    Whatever slots a primary owns, a tag among these falls in one of them unless it owns fewer than 64 in a row. The
-    texts are part of key names: the same in every release.
+    Whatever slots a primary owns, a tag among these falls in one of them unless it owns fewer than 64 in a row; for
+    such a primary `tag_of` makes one. The texts are part of key names: the same in every release.
     """
     spacing = SLOTS // TAGS
     found: dict[int, str] = {}
@@ -35,3 +36,9 @@ def spaced_tags() -> tuple[str, ...]:
             found.setdefault(slot, text)
         number += 1
     return tuple(found[slot] for slot in sorted(found))
+
+
+@lru_cache(maxsize=1_024)
+def tag_of(slot: int) -> str:
+    """Return a short text that falls in a slot, the same in every release; takes some milliseconds the first time."""
+    return next(text for number in count() if slot_of(text := format(number, "x")) == slot)
