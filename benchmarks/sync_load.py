@@ -10,7 +10,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,13 @@ MOST_SECONDS = 3_600
 
 @dataclass
 class Measured:
-    """One sync: rows, seconds, and the largest memory of a load process in MB."""
+    """One sync: rows, seconds, and the largest memory in MB of a load process and of a DuckDB process it started."""
 
     rows: int
     load: float
     whole: float
     memory: float
+    warehouse: float
 
 
 def run(folder: Path, *, rows: int, pairs: int, cases: tuple[str, ...] = CASES) -> None:
@@ -103,6 +104,8 @@ def _report(syncs: list[Measured], pipes: list[float]) -> None:
         ratio = statistics.median(speed / yardstick for speed, yardstick in zip(speeds, pipes, strict=True))
         print(f"  {name:<22}{statistics.median(speeds):>12,.0f} rows/s   {ratio:.2f} of the yardstick")
     print(f"  {'a load process':<22}{max(sync.memory for sync in syncs):>12,.0f} MB at most")
+    if warehouse := max(sync.warehouse for sync in syncs):
+        print(f"  {'its DuckDB process':<22}{warehouse:>12,.0f} MB at most (its limit is 1 GB)")
 
 
 def _one(server: EmbeddedServer) -> tuple[dict[str, object], str]:
@@ -148,20 +151,22 @@ def _sync(world, destination: tuple[dict[str, object], str], workers) -> Measure
     record.version += 1
     record.save()
     _forget(workers)
+    memory: dict[bool, float] = {True: 0, False: 0}
     started = time.perf_counter()
     run, next_tick = world.start(), 0.0
     while run.state not in ENDED:
         if time.perf_counter() >= next_tick:  # as often as beat does
             tick()
             next_tick = time.perf_counter() + 1
-        time.sleep(0.05)
+        _look_at_memory(workers, memory)
+        time.sleep(0.1)
         run.refresh_from_db(fields=["state"])
         assert time.perf_counter() - started < MOST_SECONDS
     whole = time.perf_counter() - started
     run = world.again(run)
     assert run.state == "succeeded", run.error
     load = (run.finishing_at - run.loading_at).total_seconds()
-    return Measured(rows=run.written, load=load, whole=whole, memory=_memory(workers))
+    return Measured(rows=run.written, load=load, whole=whole, memory=memory[True], warehouse=memory[False])
 
 
 def _forget(workers) -> None:
@@ -171,11 +176,18 @@ def _forget(workers) -> None:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _memory(workers) -> float:
-    """Return the largest memory that a load process had, in MB (Linux; elsewhere 0)."""
-    peaks = [0.0]
+def _look_at_memory(workers, peaks: dict[bool, float]) -> None:
+    """Note the largest memory that load processes (True) and theirs (False) had so far, in MB (Linux; elsewhere 0)."""
     for pid in workers.children():
-        status = Path(f"/proc/{pid}/status")
-        lines = status.read_text().splitlines() if status.exists() else []
-        peaks += [int(line.split()[1]) / 1_000 for line in lines if line.startswith("VmHWM")]
-    return max(peaks)
+        peaks[True] = max(peaks[True], _largest(pid))
+        for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                peaks[False] = max([peaks[False], *(_largest(int(child)) for child in thread.read_text().split())])
+
+
+def _largest(pid: int) -> float:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1_000
+    return 0

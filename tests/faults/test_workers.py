@@ -19,7 +19,7 @@ from tests.faults.workers import LoadWorker, alive, children_of, ended, tick, wa
 
 pytestmark = pytest.mark.xdist_group("up")
 
-# More than one write's rows (`synchronise.WRITE_ROWS`), so that who is caught in one has another one to do.
+# More than the first write's rows (`portions.FIRST_ROWS`), so that who is caught in one has another one to do.
 PARTITION_ROWS = 6_000
 PEOPLE = [(f"person{n}@example.com", n) for n in range(30_000)]
 NEWER = [(f"person{n}@example.com", n + 1) for n in range(500, 30_500)]

@@ -45,6 +45,13 @@ def test_each_key_has_the_slot_that_the_cluster_computes(prefix):
     assert list(rows.slots()) == [slot_of(prefix + text) for text in IDS]
 
 
+def test_batches_of_other_types_are_encoded_by_their_own():
+    with encoder() as coder:
+        for cells, wanted in ((["a"], '"a"'), ([7], "7"), ([8.5], "8.5"), (["c"], '"c"')):
+            packed = coder.pack(pa.record_batch({"_id": ["x"], "v0": cells})).packed[0].as_py()
+            assert packed.endswith(f'"Ünö":{wanted}}}\r\n')
+
+
 def test_an_empty_batch_packs_to_no_rows():
     with encoder() as coder:
         rows = coder.pack(batch(IDS).slice(0, 0))
