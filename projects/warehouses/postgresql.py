@@ -193,7 +193,8 @@ class PostgreSQLWarehouse:
             try:
                 self._open = dbapi.connect(self._settings.uri(), autocommit=True)
             except adbc_driver_manager.Error as error:
-                raise connection_error(error) from None
+                settings = self._settings
+                raise connection_error(error, user=settings.user, database=settings.database) from None
             self.fetch(catalogue.session_settings())
         return self._open
 

@@ -1,7 +1,9 @@
 """Turns what PostgreSQL and its driver say into our own errors.
 
 A driver's message may carry rows and ids, so none goes on: only its SQLSTATE does, and from a refusal the name of the
-object it is about. A failed connection has no SQLSTATE; there the text is only compared with known phrases.
+object it is about. For a failed connection the driver has no SQLSTATE. What it says itself is compared with known
+phrases, for it always speaks English; a server speaks its own language, so of what a server says beyond the phrases
+only those names count that every language leaves alone.
 """
 
 import re
@@ -41,6 +43,7 @@ _BY_STATE: tuple[tuple[str, type[WarehouseError], str], ...] = (
     ("42703", QueryFailed, "A column of the view is not there any more, or has another name."),
     ("22", QueryFailed, "A value in the view cannot be computed or cast."),
 )
+_SAID_BY_SERVER = re.compile(r"failed: \S+:  (.+)", re.DOTALL)  # a severity in any language, a colon and two blanks
 _REFUSED = (
     "authentication failed",
     "no password supplied",
@@ -79,13 +82,29 @@ def statement_error(error: DriverError) -> WarehouseError:
     return QueryFailed(f"The warehouse could not run a statement (SQLSTATE {state}).", detail=state)
 
 
-def connection_error(error: DriverError) -> WarehouseError:
-    """Return our error for a connection that could not be made."""
+def connection_error(error: DriverError, *, user: str, database: str) -> WarehouseError:
+    """Return our error for a connection that could not be made by this user to this database."""
     text = str(error)
     for phrases, kind, message, detail in _CONNECTING:
         if any(phrase in text for phrase in phrases):
             return kind(message, detail=detail)
-    return WarehouseUnreachable("No connection to the warehouse could be made.")
+    said = _SAID_BY_SERVER.search(text)
+    if said is None:
+        return WarehouseUnreachable("No connection to the warehouse could be made.")
+    return _refused_by_server(said[1], user, database)
+
+
+def _refused_by_server(said: str, user: str, database: str) -> WarehouseError:
+    """Tell a server's refusal by what it names: a user, a database, or neither when it takes nobody at the moment."""
+    if "pg_hba.conf" in said or _names(said, user):
+        return WarehouseRefused("The warehouse does not accept the user or the password.", detail="authentication")
+    if _names(said, database):
+        return RelationMissing("There is no such database, or the user may not use it.", detail="database")
+    return WarehouseBusy("The warehouse takes no connection at the moment.", detail="connections")
+
+
+def _names(said: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) is not None
 
 
 def _refusal(error: DriverError) -> GrantMissing:
