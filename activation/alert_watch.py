@@ -13,11 +13,10 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, Subquery
 
-from activation import alert_deliveries, freshness
+from activation import alert_deliveries, freshness, guard
 from activation.alert_texts import RECOVERED, News
 from activation.models import Alert, AlertSettings, Problem, RunState, Source, SyncRun
 from activation.run_faults import place_of
-from activation.run_words import NEEDS_CONFIRMATION
 
 REMINDED_AFTER = timedelta(days=1)
 # A cause that changes back and forth is told at most this often.
@@ -63,7 +62,7 @@ def problems(source: Source, last: SyncRun | None, *, stale_after: timedelta, no
     """Tell what is wrong with a source whose newest ended run is `last`."""
     found = {}
     if last is not None and last.state == RunState.FAILED:
-        problem = Problem.NEEDS_CONFIRMATION if last.error_code == NEEDS_CONFIRMATION else Problem.FAILED
+        problem = Problem.NEEDS_CONFIRMATION if last.error_code == guard.CODE else Problem.FAILED
         found[problem] = Found(last.error_code, last)
     due_since = freshness.due_since(source, source.base_run)
     if due_since is not None and due_since + stale_after < now:

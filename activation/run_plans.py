@@ -28,6 +28,7 @@ REASONS = {
     "destination_lost_data": "The destination lost data, or was restored from a backup",
     "evicted": "The destination evicted data to make room",
     "destination_moved": "The profiles move to another place",
+    "ids_expired": "Rows that failed were not synced for so long that their ids were forgotten",
 }
 # With these, profiles that are in no table any more may be left in the destination.
 NAMES_LOST = frozenset({"base_lost", "record_lost"})

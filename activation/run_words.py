@@ -1,27 +1,17 @@
 """The words for a run's codes: why it was full, what to know about it, why it or a row of it failed, what to do.
 
-One table for each kind of code, so that a new code without words fails a test and not a reader.
+One table for each kind of code (that of full runs is in `activation.run_plans`), so that a new code without words
+fails a test and not a reader.
 """
 
-NEEDS_CONFIRMATION = "needs_confirmation"
-
-FULL_REASONS: dict[str, str] = {
-    "first_sync": "it is the first sync of this source",
-    "requested": "a full sync was asked for",
-    "columns_changed": "the view's columns changed",
-    "settings_changed": "the id column, its normalisation or the columns that are left out changed",
-    "base_gone": "the snapshot of the last good sync is no longer in the warehouse",
-    "base_changed": "the snapshot of the last good sync has another number of rows than it had",
-    "marker_missing": "the destination does not hold what the last good sync left there",
-    "destination_lost_data": "the destination lost data",
-    "evicted": "the destination evicted keys",
-    "view_moved": "the view is found somewhere else now",
-    "destination_changed": "the destination changed",
-    "ids_expired": "rows that failed were not synced for so long that their ids were forgotten",
-}
+from activation import guard, run_plans
 
 WARNINGS: dict[str, str] = {
     "sync_log_not_written": "The sync log could not be written; the sync itself is complete.",
+    "reconcile_advised": (
+        "What named the profiles in Redis was lost, so some that left the view meanwhile may still be there. "
+        "Reconcile, on the destination's page, finds and removes them."
+    ),
 }
 
 FAILURES: dict[str, str] = {
@@ -40,17 +30,16 @@ _CURES: dict[str, str] = {
     "grant_missing": "Run the SQL under Settings, Activation API once more, then press Sync Now.",
     "relation_missing": "Run the project so that the view is made, or choose where it is, then press Sync Now.",
     "too_many_row_faults": "Below is why rows failed. Correct that in the view or in Redis, then press Sync Now.",
-    NEEDS_CONFIRMATION: (
-        "Nothing was deleted. If so many profiles are to go, an Admin confirms it; if not, correct the view, "
-        "then press Sync Now."
-    ),
+    "record_lost": "Reconcile, on the destination's page, finds the profiles in Redis itself.",
+    guard.CODE: "An Admin decides. If the view is wrong, correct it, then press Sync Now.",
 }
 _ANY_CURE = "Press Sync Now to try again. Until then the profiles of the last good sync are served."
 
 
 def why_full(code: str) -> str:
-    """Say why a run was full; a code without words is shown as it is."""
-    return FULL_REASONS.get(code, _plain(code))
+    """Say why a run was full, to go on a sentence with; a code without words is shown as it is."""
+    words = run_plans.REASONS.get(code, _plain(code))
+    return words[:1].lower() + words[1:]
 
 
 def warning(code: str) -> str:

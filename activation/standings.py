@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.templatetags.components import duration_words
-from activation import freshness, syncs
+from activation import freshness, guard, syncs
 from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
-from activation.run_words import NEEDS_CONFIRMATION
 from projects import runs
 from projects.models import ProfilesRun
 
@@ -91,7 +90,7 @@ def of_run(run: SyncRun) -> tuple[str, str]:
     state = RunState(run.state)
     if state in _PHASE_WORDS:
         return "working", _PHASE_WORDS[state]
-    if state == RunState.FAILED and run.error_code == NEEDS_CONFIRMATION:
+    if state == RunState.FAILED and run.error_code == guard.CODE:
         return "attention", _CONFIRM
     looks = {RunState.SUCCEEDED: "ok", RunState.FAILED: "failed", RunState.CANCELLED: "neutral"}
     return looks[state], str(state.label)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from activation.views import alerts, connecting, control, destinations, runs, schedule, switch, sync_log
+from activation.views import alerts, connecting, control, destinations, guarding, runs, schedule, switch, sync_log
 
 app_name = "activation"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     path(f"{_SETTINGS}/full-sync", control.full_sync_of_project, name="full_sync"),
     path(f"{_SETTINGS}/stop", control.stop_project, name="stop"),
     path(f"{_PROJECT_SETTINGS}/schedule", schedule.schedule, name="schedule"),
+    path(f"{_SETTINGS}/guard", guarding.limits, name="guard"),
     path(f"{_SETTINGS}/log", sync_log.show, name="sync_log"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
@@ -39,6 +40,7 @@ urlpatterns = [
     path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),
     path("o/<slug:organisation>/sources/<slug:source>/full-sync", control.full_sync_of_source, name="full_sync_source"),
     path("o/<slug:organisation>/syncs/<slug:run>/", runs.show_run, name="run"),
+    path("o/<slug:organisation>/syncs/<slug:run>/confirm", guarding.confirm, name="confirm"),
     path("o/<slug:organisation>/syncs/<slug:run>/failed-ids", runs.show_failed_ids, name="failed_ids"),
     path("o/<slug:organisation>/syncs/<slug:run>/stop", control.stop_run, name="stop_run"),
 ]

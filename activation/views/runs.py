@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
 from accounts.vault import SecretUnreadable
-from activation import failed_ids, run_pages, run_words, syncs
+from activation import failed_ids, guard, run_pages, run_words, syncs
 from activation.access import run_for, source_for
 from activation.follow_ups import FollowUp
 from activation.standings import of_run
@@ -52,6 +52,8 @@ def show_run(request: SignedInRequest, run: str) -> HttpResponse:
         "told": run_pages.tell(row, now=timezone.now()),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
         "may_see_ids": request.actor.may(Permission.SEE_PERSONAL_DATA),
+        "waits_for_choice": guard.is_waiting(row, row.source),
+        "may_confirm": request.actor.may(Permission.MANAGE_ACTIVATION),
     }
     page = "activation/_run_state.html" if request.htmx else "activation/run.html"
     response = render(request, page, context)

@@ -65,6 +65,35 @@ def test_a_first_sync_is_logged_as_inserts(world, logged):
     assert logged() == [(run.public_id, email, "insert", "succeeded", None) for email, _ in PEOPLE]
 
 
+def test_an_incremental_sync_is_logged_as_what_it_did(world, logged):
+    world.sync()
+    world.put([("ada@x.example", 9), ("cleo@x.example", 3)])
+    run = world.sync()
+    assert (run.kind, run.warnings) == (SyncRun.Kind.INCREMENTAL, [])
+    assert [row[1:] for row in logged() if row[0] == run.public_id] == [
+        ("ada@x.example", "update", "succeeded", None),
+        ("bob@x.example", "delete", "succeeded", None),
+        ("cleo@x.example", "insert", "succeeded", None),
+    ]
+
+
+def test_deletes_and_failures_are_logged_unless_somebody_wants_more_or_less(world, logged):
+    Activation.objects.update(sync_log=SyncLogContent.CHANGES)
+    people = [(f"person{number:03}@x.example", number) for number in range(200)]
+    world.put(people)
+    world.redis.set(world.key("person007@x.example"), "of somebody else")
+    first = world.sync()
+    assert first.failed == 1
+    world.redis.delete(world.key("person007@x.example"))
+    world.put(people[:-1])
+    second = world.sync()
+
+    assert logged() == [
+        (first.public_id, "person007@x.example", "insert", "failed", "wrong_type"),
+        (second.public_id, "person199@x.example", "delete", "succeeded", None),
+    ]
+
+
 def test_failed_ids_are_logged_with_their_reason_and_leave_no_table_behind(world, logged):
     Activation.objects.update(sync_log=SyncLogContent.CHANGES)
     run = with_deletes(world, world.sync(), "old@x.example", "stuck@x.example")

@@ -79,6 +79,8 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:full_sync_source": (EDITOR, EDITOR),
     "activation:run": (VIEWER, NOT_ALLOWED),
     "activation:failed_ids": (ADMIN, NOT_ALLOWED),
+    "activation:confirm": (ADMIN, ADMIN),
+    "activation:guard": (VIEWER, ADMIN),
     "activation:stop_run": (EDITOR, EDITOR),
 }
 # Addresses of a person or of the product rather than of an organisation; each has tests of its own.

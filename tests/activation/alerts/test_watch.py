@@ -5,9 +5,8 @@ import threading
 import pytest
 from django.db import connection
 
-from activation import alert_watch
+from activation import alert_watch, guard
 from activation.models import Activation, Alert, AlertDelivery, AlertSettings, RunState, Source, SyncRun
-from activation.run_words import NEEDS_CONFIRMATION
 from activation.timetables import Basic, Manual
 from tests.activation.alerts.conftest import finished_run, new_source
 
@@ -79,7 +78,7 @@ def test_a_guard_stop_is_told_as_what_it_is_and_does_not_end_as_a_recovery(ends,
     ends("grant_missing")
     look()
     clock.on(minutes=1)
-    ends(NEEDS_CONFIRMATION)
+    ends(guard.CODE)
     assert look() == [GUARD]
     assert list(Alert.objects.filter(closed_at=None).values_list("problem", flat=True)) == ["needs_confirmation"]
 

@@ -10,7 +10,17 @@ from django.utils import timezone
 from accounts import vault
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import failed_ids, run_words, syncs
+from activation import (
+    dirty_ids,
+    failed_ids,
+    guard,
+    run_outcomes,
+    run_plans,
+    run_snapshots,
+    run_words,
+    sync_log,
+    syncs,
+)
 from activation.models import Activation, DirtyId, RunState, Source, SyncPartition, SyncRun
 from activation.timetables import Manual
 from tests.activation.pages.conftest import finished_run
@@ -68,7 +78,7 @@ def run(activation: Activation) -> SyncRun:
 
 def test_it_tells_every_count_and_why_it_was_full(run, viewer):
     page = text(viewer.client.get(address(run)))
-    assert "A full sync, because the view&#x27;s columns changed." in page
+    assert "A full sync: the view&#x27;s columns changed." in page
     assert "The sync log could not be written" in page
     for name, count in (("Unchanged", 30), ("In the snapshot", 130), ("Invalid", 5), ("Kept", 4), ("Failed", 26)):
         assert re.search(rf'<th scope="row">{name}</th> <td class="right"><span class="number">{count}<', page), name
@@ -130,11 +140,11 @@ def test_ids_that_cannot_be_decrypted_break_no_page(run, admin, settings):
 
 def test_a_run_that_the_guard_stopped_waits_for_a_confirmation_everywhere(run, project, viewer):
     SyncRun.objects.filter(pk=run.pk).update(
-        state=RunState.FAILED, error_code=run_words.NEEDS_CONFIRMATION, error="It would delete 90 of 100 profiles."
+        state=RunState.FAILED, error_code=guard.CODE, error="It would delete 90 of 100 profiles."
     )
     page = text(viewer.client.get(address(run)))
     assert "Needs confirmation" in page
-    assert "an Admin confirms it" in page
+    assert "An Admin decides." in page
     switch = text(viewer.client.get(reverse("activation:settings", args=["acme", project.slug])))
     assert "It would delete 90 of 100 profiles." in switch
     assert address(run) in switch
@@ -160,13 +170,14 @@ def test_a_source_that_is_behind_says_since_when_and_is_out_of_date_after_a_day(
     assert "Out of date" in overview
 
 
-def test_every_reason_for_a_full_run_and_every_failure_has_words():
-    assert syncs.REQUESTED in run_words.FULL_REASONS
-    assert failed_ids.OWED in run_words.FULL_REASONS
+def test_every_code_of_a_run_has_words():
+    asked_for = {syncs.REQUESTED, failed_ids.OWED, dirty_ids.TOO_MANY, run_outcomes.LOST_DATA, "view_moved"}
+    assert asked_for <= set(run_plans.REASONS)
+    assert set(run_words.WARNINGS) == {sync_log.WARNING, run_snapshots.RECONCILE}
     failing = {DirtyId.Reason.WRONG_TYPE, DirtyId.Reason.TOO_LARGE, DirtyId.Reason.UNENCODABLE}
     assert {str(reason) for reason in failing} == set(run_words.FAILURES)
     longest = SyncRun._meta.get_field("full_reason").max_length or 0
-    assert [code for code in run_words.FULL_REASONS if len(code) > longest] == []
+    assert [code for code in run_plans.REASONS if len(code) > longest] == []
 
 
 def test_a_code_without_words_is_shown_as_it_is():
