@@ -27,7 +27,7 @@ def set_up(visitor: Visitor, code: str) -> None:
     page.get_by_label("Organisation").fill(ORGANISATION)
     page.get_by_label("Your name").fill("Ada Admin")
     page.get_by_label("Your e-mail").fill("ada@northlight.example")
-    page.get_by_label("Password").fill("coffee beans at noon")
+    page.get_by_label(re.compile("^Password")).fill("coffee beans at noon")
     visitor.press("Create organisation")
     expect(page.get_by_role("heading", name=ORGANISATION, level=1)).to_be_visible()
 
@@ -74,10 +74,10 @@ def connect_redis(visitor: Visitor, address: str, password: str) -> None:
     expect(switch).not_to_be_checked()
     switch.click()
     visitor.arrive("Enable sync to Redis")
-    if not page.get_by_label("Address").is_visible():
+    if not page.get_by_label(re.compile("^Address")).is_visible():
         page.get_by_text("Connect a new Redis").click()
-    page.get_by_label("Address").fill(address)
-    page.get_by_label("Password").fill(password)
+    page.get_by_label(re.compile("^Address")).fill(address)
+    page.get_by_label(re.compile("^Password")).fill(password)
     visitor.press("Create")
 
 
