@@ -148,7 +148,9 @@ def stop(run: SyncRun, *, by: Actor, now: datetime) -> bool:
         if present.state not in ACTIVE_STATES:
             return False
         with transaction.atomic():
-            if run_states.move(present, RunState.CANCELLED, now=now, stopped_by=by.name, error_code="", error=""):
+            # `not_before` may lie ahead, from a fault that was being waited out; the fences are closed at once.
+            ended = {"stopped_by": by.name, "error_code": "", "error": "", "not_before": now}
+            if run_states.move(present, RunState.CANCELLED, now=now, **ended):
                 Source.objects.filter(pk=present.source_id).update(follow_up={})
                 _record("sync.stopped", present.source, by=by, now=now, run=run.public_id)
                 return True

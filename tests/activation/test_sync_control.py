@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -9,8 +10,10 @@ from django.utils import timezone
 
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import partitions, run_states, run_steps, syncs, watching
+from activation import partitions, recovery, run_states, run_steps, syncs, watching
+from activation.engine.bookkeeping import FenceMoved
 from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncPartition, SyncRun
+from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
 from projects.models import ProfilesRun, RunOrigin, RunStatus
 from tests.activation.world import World, build, expected
@@ -248,6 +251,22 @@ def test_a_worker_of_a_stopped_run_can_neither_complete_its_partition_nor_finish
     assert not partitions.complete(claimed, {"written": 10}, {}, now=timezone.now())
     assert not run_steps.finish(run.pk, now=timezone.now())
     assert Source.objects.get().base_snapshot == ""
+
+
+def test_a_worker_that_sleeps_through_stop_writes_nothing_when_it_wakes(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    asleep = partitions.claim(SyncPartition.objects.filter(run=run)[0].pk, now=timezone.now())
+    assert asleep is not None
+    SyncRun.objects.filter(pk=run.pk).update(not_before=timezone.now() + timedelta(minutes=1))
+
+    stop(run, world)
+    recovery.close_left_fences(now=timezone.now())
+
+    assert not world.again(run).fences_open
+    with loader_of(world.source) as loader, pytest.raises(FenceMoved):
+        loader.write(claim_of(asleep), [world.key("person1@example.com")], ['{"old":1}'])
+    assert world.served() == {}
 
 
 def test_a_sync_after_a_stopped_one_brings_everything(world):
