@@ -59,6 +59,15 @@ def copied_rows(dialect: Dialect, name: str) -> str:
     return f"SELECT count(*), count({dialect.quote('_id')}) FROM {dialect.snapshot(name)}"
 
 
+def copied_repeated(dialect: Dialect, name: str) -> str:
+    """Count a copy's ids that come more than once: without their hashes, for it has to hold every id at a time."""
+    row_id = dialect.quote("_id")
+    return (
+        f"SELECT count(*) FROM (SELECT {row_id} FROM {dialect.snapshot(name)} WHERE {row_id} IS NOT NULL "
+        f"GROUP BY {row_id} HAVING count(*) > 1) g"
+    )
+
+
 def copied_ids(dialect: Dialect, name: str) -> str:
     """Count a copy's ids: all, those repeated with identical rows, and those with differing rows."""
     found, low, high = (dialect.quote(column) for column in ("found", "low", "high"))

@@ -190,7 +190,11 @@ def _view_rows(warehouse: Warehouse, relation: Relation) -> int:
 def _count(warehouse: Warehouse, name: str, partitions: int) -> SnapshotReport:
     """Count a copy of the view; `rows` are its ids."""
     [(rows_in_view, with_id)] = warehouse.fetch(sql.copied_rows(warehouse.dialect, name), uses=[name])
-    [(ids, duplicates, invalid)] = warehouse.fetch(sql.copied_ids(warehouse.dialect, name), uses=[name])
+    [(repeated,)] = warehouse.fetch(sql.copied_repeated(warehouse.dialect, name), uses=[name])
+    counts: tuple[object, ...] = (with_id, 0, 0)
+    if repeated:
+        [counts] = warehouse.fetch(sql.copied_ids(warehouse.dialect, name), uses=[name])
+    ids, duplicates, invalid = counts
     return SnapshotReport(
         rows=_whole(ids),
         rows_in_view=_whole(rows_in_view),
