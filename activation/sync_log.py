@@ -5,7 +5,7 @@ here is a warning on the run. An id whose write failed is decrypted here and put
 """
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db.models import Q
@@ -15,11 +15,11 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from activation.engine import snapshots, sync_logs
 from activation.engine.sync_logs import Changes, Stamp
-from activation.models import Activation, Installation, SyncLogContent, SyncRun
+from activation.models import Activation, Installation, Source, SyncLogContent, SyncRun
 from activation.run_faults import place_of
 from activation.run_resources import table_name, warehouse_of
 from projects.models import WarehouseKind
-from projects.warehouses.port import Warehouse
+from projects.warehouses.port import LogOwner, Warehouse
 
 WARNING = "sync_log_not_written"
 LONGEST_KEPT = 365
@@ -42,7 +42,7 @@ def write(run: SyncRun, *, now: datetime) -> None:
                 if wanted:
                     _append(warehouse, name, run, everything=activation.sync_log == SyncLogContent.EVERYTHING)
                 if tidying:
-                    warehouse.forget(name, before=(now - timedelta(days=activation.sync_log_days)).date())
+                    _forget(warehouse, name, activation, now=now)
     except Exception as error:  # noqa: BLE001 - the log must never fail a sync, whatever it is
         log.warning("sync_log_not_written", run=run.public_id, error=type(error).__name__, at=place_of(error))
         run.warnings = [*run.warnings, WARNING]
@@ -68,7 +68,7 @@ def configure(activation: Activation, *, content: SyncLogContent, days: int, by:
 def place(installation: str, kind: str) -> str:
     """Say where the log is, for the person who reads it: a table, or the files that DuckDB has instead."""
     name = sync_logs.log_name(installation)
-    return f"{name}_<day>_<run>.duckdb" if kind == WarehouseKind.DUCKDB else f"_rudderstack.{name}"
+    return f"{name}_<day>_<source>_<run>.duckdb" if kind == WarehouseKind.DUCKDB else f"_rudderstack.{name}"
 
 
 def _is_wanted(run: SyncRun, activation: Activation) -> bool:
@@ -84,6 +84,17 @@ def _takes_tidying(activation: Activation, *, now: datetime) -> bool:
     return bool(Activation.objects.filter(due, pk=activation.pk).update(sync_log_tidied_at=now))
 
 
+def _forget(warehouse: Warehouse, name: str, activation: Activation, *, now: datetime) -> None:
+    """Forget what is too old of the project's own: others log in the same warehouse for as long as they want."""
+    before = (now - timedelta(days=activation.sync_log_days)).astimezone(UTC).date()
+    for source in activation.sources.all():
+        warehouse.forget(name, owner=_owner(source), before=before)
+
+
+def _owner(source: Source) -> LogOwner:
+    return LogOwner(connection_id=source.public_id, short=f"s{source.pk}")
+
+
 def _append(warehouse: Warehouse, name: str, run: SyncRun, *, everything: bool) -> None:
     failed = _put_failed(warehouse, run)
     changes = Changes(
@@ -94,8 +105,8 @@ def _append(warehouse: Warehouse, name: str, run: SyncRun, *, everything: bool) 
     )
     assert run.finished_at is not None
     stamp = Stamp(
+        owner=_owner(run.source),
         entry=f"r{run.pk}",
-        connection=run.source.public_id,
         run=run.public_id,
         started_at=run.snapshot_at or run.queued_at,
         finished_at=run.finished_at,

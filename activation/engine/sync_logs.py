@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from projects.warehouses.port import LOG_COLUMNS, Dialect, Warehouse, own_table
+from projects.warehouses.port import LOG_COLUMNS, Dialect, LogOwner, Warehouse, own_table
 
 # Every query below is put together from names of ours, checked words and expressions of the dialect.
 # ruff: noqa: S608
@@ -37,13 +37,13 @@ class Changes:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What all of a run's rows say: the source's public id, the run's, and when it began and ended.
+    """What all of a run's rows say: the source, the run's public id, and when it began and ended.
 
-    `entry` tells the run from others in the name of a table: letters and digits, at most 16.
+    `entry` tells the run from others of the source in the name of a table: letters and digits, at most 9.
     """
 
+    owner: LogOwner
     entry: str
-    connection: str
     run: str
     started_at: datetime
     finished_at: datetime
@@ -62,14 +62,15 @@ def append(warehouse: Warehouse, log: str, changes: Changes, stamp: Stamp, *, ev
 
     """
     sql = select(warehouse.dialect, changes, stamp, everything=everything)
-    return warehouse.append(log, sql, entry=stamp.entry, day=stamp.finished_at.date(), uses=changes.tables())
+    day = stamp.finished_at.astimezone(UTC).date()
+    return warehouse.append(log, sql, owner=stamp.owner, entry=stamp.entry, day=day, uses=changes.tables())
 
 
 def select(dialect: Dialect, changes: Changes, stamp: Stamp, *, everything: bool) -> str:
     """Return the SELECT of a run's log rows."""
     row_id, operation, reason = (dialect.quote(name) for name in ("_id", "_operation", "_reason"))
     values = {
-        "connection_id": _text(stamp.connection),
+        "connection_id": _text(stamp.owner.connection_id),
         "sync_run_id": _text(stamp.run),
         "primary_key": f"c.{row_id}",
         "operation": f"c.{operation}",

@@ -19,13 +19,14 @@ from typing import Self
 
 import pyarrow as pa
 
-from projects.warehouses import checks
+from projects.warehouses import checks, duckdb_logs
 from projects.warehouses.duckdb_dialect import DuckDBDialect
 from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer, Children
 from projects.warehouses.port import (
     CheckStep,
     Column,
     Dialect,
+    LogOwner,
     Relation,
     RelationMissing,
     WarehouseRefused,
@@ -182,15 +183,13 @@ class DuckDBWarehouse:
         """Remove a snapshot; statements that read it at the moment go on undisturbed."""
         self._path(name).unlink(missing_ok=True)
 
-    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+    def append(self, log: str, select: str, *, owner: LogOwner, entry: str, day: date, uses: Sequence[str] = ()) -> int:
         """Write an entry of a log as a file of its own, named for its day; see `port.Warehouse.append`."""
-        return self.create(f"{own_table(log)}_{day:%Y%m%d}_{entry.lower()}", select, uses=uses)
+        return self.create(duckdb_logs.entry_name(log, owner, day, entry), select, uses=uses)
 
-    def forget(self, log: str, *, before: date) -> None:
-        """Remove the entries of days before a day; see `port.Warehouse.forget`."""
-        for name in self.tables(f"{own_table(log)}_"):
-            if name.removeprefix(f"{log}_") < f"{before:%Y%m%d}":
-                self.drop(name)
+    def forget(self, log: str, *, owner: LogOwner, before: date) -> None:
+        """Remove an owner's entries of days before a day and join those of other days; see `port.Warehouse.forget`."""
+        duckdb_logs.tidy(self, log, owner, before)
 
     def cancel(self) -> None:
         """Stop the statements that run now, by ending their processes. May be called from another thread."""

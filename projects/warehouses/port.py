@@ -91,6 +91,14 @@ class Value:
 
 
 @dataclass(frozen=True)
+class LogOwner:
+    """Whose rows of a log: as its `connection_id` has it, and in letters and digits short enough for a table's name."""
+
+    connection_id: str
+    short: str
+
+
+@dataclass(frozen=True)
 class Relation:
     """A view or table, by the names the catalogue returned."""
 
@@ -268,16 +276,19 @@ class Warehouse(Protocol):
     def drop(self, name: str) -> None:
         """Drop a table of ours; not being there is fine."""
 
-    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+    def append(self, log: str, select: str, *, owner: LogOwner, entry: str, day: date, uses: Sequence[str] = ()) -> int:
         """Append a SELECT's rows to a log of ours, made when it is not there yet; return how many.
 
         The SELECT has the columns `LOG_COLUMNS` in their order. `entry` is a few letters and digits that tell this
-        append from others of the log, `day` the day (UTC) of its `sync_finished_at`. Where tables cannot grow, each
+        append from others of the owner, `day` the day (UTC) of its `sync_finished_at`. Where tables cannot grow, an
         entry is a table of its own whose name begins with the log's.
         """
 
-    def forget(self, log: str, *, before: date) -> None:
-        """Take out of a log the rows of days before a day (UTC). A log that is not there is fine."""
+    def forget(self, log: str, *, owner: LogOwner, before: date) -> None:
+        """Take out of a log an owner's rows of days before a day (UTC), and tidy up what many appends left.
+
+        A log that is not there is fine.
+        """
 
     def cancel(self) -> None:
         """Stop the statement that runs now. May be called from another thread."""

@@ -22,6 +22,7 @@ from projects.warehouses.port import (
     Column,
     Dialect,
     GrantMissing,
+    LogOwner,
     QueryCancelled,
     QueryFailed,
     Relation,
@@ -159,7 +160,7 @@ class PostgreSQLWarehouse:
         """Drop a table of ours; not being there is fine, nor is its schema."""
         self._execute(f"DROP TABLE IF EXISTS {self.dialect.snapshot(name)}")
 
-    def append(self, log: str, select: str, *, entry: str, day: date, uses: Sequence[str] = ()) -> int:
+    def append(self, log: str, select: str, *, owner: LogOwner, entry: str, day: date, uses: Sequence[str] = ()) -> int:
         """Insert a SELECT's rows into a log; see `port.Warehouse.append`."""
         table, columns = self.dialect.snapshot(log), ", ".join(map(quote, LOG_COLUMNS))
         with suppress(QueryFailed):  # two sessions may make it at the same time; the insert tells whether it is there
@@ -168,10 +169,12 @@ class PostgreSQLWarehouse:
             self._execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table} USING brin (sync_finished_at)")
         return self._execute(f"INSERT INTO {table} ({columns}) {select}")
 
-    def forget(self, log: str, *, before: date) -> None:
-        """Delete the rows of days before a day; see `port.Warehouse.forget`."""
+    def forget(self, log: str, *, owner: LogOwner, before: date) -> None:
+        """Delete an owner's rows of days before a day; see `port.Warehouse.forget`."""
+        whose = owner.connection_id.replace("'", "''")
+        when = f"sync_finished_at < DATE '{before:%Y-%m-%d}'"
         with suppress(RelationMissing):
-            self._execute(f"DELETE FROM {self.dialect.snapshot(log)} WHERE sync_finished_at < DATE '{before:%Y-%m-%d}'")
+            self._execute(f"DELETE FROM {self.dialect.snapshot(log)} WHERE {when} AND connection_id = '{whose}'")
 
     def cancel(self) -> None:
         """Stop the statement that runs now. May be called from another thread."""

@@ -7,12 +7,13 @@ import pytest
 from activation.engine import sync_logs
 from activation.engine.snapshots import take
 from activation.engine.sync_logs import Changes, Stamp
+from projects.warehouses.port import LogOwner
 from tests.activation.engine.customers import Customer, a_name, plan
 
 LOG = sync_logs.log_name("0a1b2c3d")
 STAMP = Stamp(
+    owner=LogOwner("2aConnection", "s3"),
     entry="r7",
-    connection="2aConnection",
     run="2bRun",
     started_at=datetime(2026, 11, 23, 6, 0, tzinfo=UTC),
     finished_at=datetime(2026, 11, 23, 6, 1, 2, 500_000, tzinfo=UTC),
@@ -108,6 +109,6 @@ def test_every_row_tells_connection_run_and_times(customer: Customer) -> None:
 
 @pytest.mark.parametrize("wrong", ["x'; DROP TABLE y; --", "", "a b", "ü"])
 def test_only_ids_of_ours_go_into_the_text(customer: Customer, wrong: str) -> None:
-    stamp = Stamp("r7", wrong, "run", STAMP.started_at, STAMP.finished_at)
+    stamp = Stamp(LogOwner(wrong, "s3"), "r7", "run", STAMP.started_at, STAMP.finished_at)
     with pytest.raises(ValueError, match="neither an id of ours"):
         sync_logs.select(customer.warehouse.dialect, Changes("u"), stamp, everything=True)
