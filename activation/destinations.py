@@ -21,7 +21,7 @@ from accounts.roles import Permission
 from activation.engine import profiles
 from activation.engine.loader import Bookkeeping, Loader
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
-from activation.models import RedisDestination
+from activation.models import RedisDestination, Source
 from projects import own_servers
 
 _NAME_LENGTH = 100
@@ -132,13 +132,18 @@ def update_credentials(
 
 @transaction.atomic
 def delete(destination: RedisDestination, *, by: Actor, now: datetime) -> None:
-    """Forget a destination that nothing syncs to. The data in the customer's Redis is left as it is.
+    """Forget a destination that nothing syncs to and from which the profiles of every source were removed.
+
+    What others wrote there is left as it is.
 
     Raises `PermissionRefused`, `DestinationInUse`.
     """
     by.require(Permission.DELETE_THINGS)
-    if destination.activations.exists() or destination.sources.exists():
+    left = destination.sources.exclude(status=Source.Status.REMOVED)
+    if destination.activations.filter(enabled=True).exists() or left.exists():
         raise DestinationInUse(destination)
+    destination.sources.all().delete()
+    destination.activations.all().delete()
     _record("destination_deleted", destination, by=by, now=now, details={})
     destination.delete()
 

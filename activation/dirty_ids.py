@@ -60,7 +60,7 @@ def add_profiles(
     for entity, id_type, value in named:
         for source in sources:
             if (source.entity, source.id_type) == (entity, id_type):
-                final = {value, profiles.normalise(value, source.normalisation)}
+                final = {value, profiles.normalise(value, tuple(source.normalisation))}
                 rows += [
                     DirtyId(source=source, encrypted_id=vault.encrypt(text), reason=reason, created_at=now)
                     for text in sorted(final)

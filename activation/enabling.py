@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import syncs
+from activation import removals, syncs
 from activation.models import Activation, RedisDestination, Source, SyncRun
 from activation.preconditions import Precondition, preconditions
 from projects import runs
@@ -86,13 +86,18 @@ def enable(project: Project, destination: RedisDestination, *, by: Actor, now: d
 
 
 @transaction.atomic
-def disable(project: Project, *, by: Actor, now: datetime) -> bool:
+def disable(project: Project, *, by: Actor, now: datetime, remove: bool = False) -> bool:
     """Turn the sync off; tell whether it was on. What is in Redis stays there and goes on being served.
 
-    Raises `PermissionRefused`.
+    With `remove` the profiles that the project's sources wrote are removed as well, also when the sync was off
+    already. Raises `PermissionRefused`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
-    if not Activation.objects.filter(project=project, enabled=True).update(enabled=False):
+    was_on = Activation.objects.filter(project=project, enabled=True).update(enabled=False)
+    if remove:
+        sources = Source.objects.filter(activation__project=project).select_related("activation", "destination")
+        removals.start_all(list(sources), by=by, now=now)
+    if not was_on:
         return False
     audit.record(
         "sync_disabled",
@@ -130,7 +135,7 @@ def _switched_on(project: Project, destination: RedisDestination, *, by: Actor, 
     if activation is None:
         return Activation.objects.create(project=project, destination=destination, enabled_by=by.name, enabled_at=now)
     if activation.destination_id != destination.pk:
-        if activation.sources.exists():
+        if activation.sources.exclude(status=Source.Status.REMOVED).exists():
             raise DestinationFixed(activation.destination)
         activation.destination = destination
     activation.enabled, activation.enabled_by, activation.enabled_at = True, by.name, now
@@ -178,7 +183,11 @@ def _bring(activation: Activation, view: ServedView, source: Source | None, *, b
     action = "source_moved" if source.status == Source.Status.ACTIVE else "source_returned"
     # Not having seen the newest Profiles run is what makes the tick start a sync.
     Source.objects.filter(pk=source.pk).update(
-        status=Source.Status.ACTIVE, full_next="view_moved", seen_profiles_run=None, **place
+        status=Source.Status.ACTIVE,
+        destination=activation.destination,
+        full_next="view_moved",
+        seen_profiles_run=None,
+        **place,
     )
     _record(action, source, by=by, now=now)
 
@@ -191,7 +200,9 @@ def _retire(sources: Iterable[Source], *, by: Actor, now: datetime) -> None:
 
 def _taken(activation: Activation, views: Sequence[ServedView]) -> list[ServedView]:
     """List the views whose field in the destination another project writes."""
-    others = Source.objects.filter(destination=activation.destination).exclude(activation=activation)
+    others = Source.objects.filter(destination=activation.destination).exclude(
+        Q(activation=activation) | Q(status=Source.Status.REMOVED)
+    )
     fields = {_field(source) for source in others.filter(feature_view__in=[view.feature_view for view in views])}
     return [view for view in views if _field(view) in fields]
 

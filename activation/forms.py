@@ -82,6 +82,19 @@ class ExistingForm(forms.Form):
         field.queryset = RedisDestination.objects.filter(organisation=project.organisation).order_by("name")
 
 
+class DisableForm(forms.Form):
+    """Asks what becomes of the profiles when the sync is turned off."""
+
+    remove = forms.BooleanField(
+        required=False,
+        label="Also remove the profiles from Redis",
+        help_text=(
+            "Removes exactly what this project's syncs wrote. Applications get empty profiles from then on. "
+            "Without it the profiles stay and go on being served as they are, getting older."
+        ),
+    )
+
+
 def _adoptable(text: str) -> str:
     if text and not possible_id(text):
         raise forms.ValidationError(_ID_RULE)

@@ -126,7 +126,7 @@ def _look_up(organisation_id: int, public_id: str) -> Found | None:
     if destination is None:
         return None
     names: Names = {}
-    sources = Source.objects.filter(destination=destination)
+    sources = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
     for entity, id_type, normalisation in sources.values_list("entity", "id_type", "normalisation"):
         names.setdefault((entity, id_type), set()).add(tuple(normalisation))
     return Found(destination=destination, names=names)

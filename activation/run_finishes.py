@@ -86,6 +86,8 @@ def _succeed(run: SyncRun) -> bool:
         confirmed_deletes=None,
         confirmed_choice="",
     )
+    if removed:
+        Source.objects.filter(pk=source.pk, status=Source.Status.REMOVING).update(status=Source.Status.REMOVED)
     return True
 
 

@@ -62,7 +62,7 @@ class Found:
 
 
 def decide(run: SyncRun, source: Source, plan: SnapshotPlan, found: Found) -> Decision:
-    """Decide what a run is."""
+    """Decide what a run is. Every reason has words in `REASONS`."""
     reason = _reason(run, source, plan, found)
     return Decision(SyncRun.Kind.FULL, reason) if reason else Decision(SyncRun.Kind.INCREMENTAL)
 

@@ -84,7 +84,9 @@ def merge_tombstones(source: Source, warehouse: Warehouse, *, name: str) -> None
 def tables_to_keep(source: Source) -> set[str]:
     """Return the names of the source's tables that are still needed: read `source` anew for it."""
     successes = SyncRun.objects.filter(source=source, state=RunState.SUCCEEDED).exclude(snapshot="")
-    newest = successes.order_by("-pk").values_list("snapshot", flat=True)[: source.activation.keep_snapshots]
+    # Without a base everything was removed, and no older snapshot tells anything any more.
+    kept = source.activation.keep_snapshots if source.base_snapshot else 0
+    newest = successes.order_by("-pk").values_list("snapshot", flat=True)[:kept]
     tombstones = {table for table, _ in tombstones_of(source)}
     return {source.base_snapshot, *newest, *source.dirty_tables, *tombstones}
 

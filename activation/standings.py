@@ -141,6 +141,8 @@ def _newest_profiles_runs(sources: Iterable[Source]) -> dict[int, ProfilesRun | 
 def _standing(source: Source, run: SyncRun | None, newest: ProfilesRun | None, *, now: datetime) -> Standing:
     if source.status == Source.Status.RETIRED:
         return Standing(source, "neutral", "Retired", run)
+    if source.status == Source.Status.REMOVED:
+        return Standing(source, "neutral", "Removed", run)
     if run is None:
         return Standing(source, "neutral", "Not synced yet")
     if run.state in ACTIVE_STATES:

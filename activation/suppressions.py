@@ -96,6 +96,16 @@ def settle(suppressed: Suppressed, *, now: datetime) -> int:
     return settled
 
 
+def lift(destination: RedisDestination, keys: Sequence[str], *, now: datetime) -> int:
+    """Lift the suppressions that stand for any of the keys, and return how many. Nothing is deleted for them any more.
+
+    The next sync does not write the profiles by itself (`activation.lifts`).
+    """
+    standing = _standing(destination.pk, [_digests(key) for key in keys])
+    rows = Suppression.objects.filter(pk__in=set(standing.values()), lifted_at=None)
+    return rows.update(lifted_at=now, pending_key="")
+
+
 def since(destination_id: int, sequence: int) -> tuple[int, list[str]]:
     """List digests of the suppressions numbered above `sequence` that stand, and the highest number seen.
 

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from activation.views import alerts, connecting, control, destinations, guarding, runs, schedule, switch, sync_log
+from activation.views import (
+    alerts,
+    connecting,
+    control,
+    destinations,
+    guarding,
+    removals,
+    runs,
+    schedule,
+    switch,
+    sync_log,
+)
 
 app_name = "activation"
 
@@ -21,7 +32,7 @@ urlpatterns = [
     path(f"{_SETTINGS}/log", sync_log.show, name="sync_log"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
-    path(f"{_SETTINGS}/disable", connecting.disable, name="disable"),
+    path(f"{_SETTINGS}/disable", removals.disable, name="disable"),
     path(_ALERTS, alerts.show, name="alerts"),
     path(f"{_ALERTS}/webhook", alerts.webhook, name="alert_webhook"),
     path(f"{_ALERTS}/secret", alerts.secret, name="alert_secret"),
@@ -39,6 +50,7 @@ urlpatterns = [
     path("o/<slug:organisation>/sources/<slug:source>/", runs.show_source, name="source"),
     path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),
     path("o/<slug:organisation>/sources/<slug:source>/full-sync", control.full_sync_of_source, name="full_sync_source"),
+    path("o/<slug:organisation>/sources/<slug:source>/remove", removals.remove_source, name="remove_source"),
     path("o/<slug:organisation>/syncs/<slug:run>/", runs.show_run, name="run"),
     path("o/<slug:organisation>/syncs/<slug:run>/confirm", guarding.confirm, name="confirm"),
     path("o/<slug:organisation>/syncs/<slug:run>/failed-ids", runs.show_failed_ids, name="failed_ids"),

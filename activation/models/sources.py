@@ -1,6 +1,9 @@
 """Activations and their sources: which feature view is served by which id type, and what the destination holds."""
 
+from typing import Any
+
 from django.db import models
+from django.db.models.deletion import Collector
 from django.utils import timezone
 
 from accounts.identifiers import KSUID_LENGTH, new_public_id
@@ -23,6 +26,14 @@ class SyncLogContent(models.TextChoices):
     EVERYTHING = "everything", "Every profile that was written, deleted or failed"
 
 
+def unless_profiles_are_left(
+    collector: Collector, field: "models.Field[Any, Any]", sub_objs: "models.QuerySet[Activation]", using: str
+) -> None:
+    """Keep a project whose profiles are in Redis from vanishing and leaving them there unknown (`on_delete`)."""
+    left = Source.objects.using(using).filter(activation__in=list(sub_objs)).exclude(status=Source.Status.REMOVED)
+    (models.PROTECT if left.exists() else models.CASCADE)(collector, field, sub_objs, using)
+
+
 class Activation(models.Model):
     """A project's switch *Enable sync to Redis*: one per project, with one destination.
 
@@ -30,8 +41,7 @@ class Activation(models.Model):
     `seen_revision` and `seen_placements_at` tell which specification and places its sources were made from.
     """
 
-    # A project whose profiles are in Redis cannot vanish and leave them there unknown.
-    project = models.OneToOneField(Project, on_delete=models.PROTECT, related_name="activation")
+    project = models.OneToOneField(Project, on_delete=unless_profiles_are_left, related_name="activation")
     destination = models.ForeignKey(RedisDestination, on_delete=models.PROTECT, related_name="activations")
     enabled = models.BooleanField(default=True)
     schedule = models.JSONField(default=dict)
@@ -76,6 +86,7 @@ class Source(models.Model):
         ACTIVE = "active", "Active"
         RETIRED = "retired", "Retired"
         REMOVING = "removing", "Being removed"
+        REMOVED = "removed", "Removed"
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     activation = models.ForeignKey(Activation, on_delete=models.CASCADE, related_name="sources")
@@ -107,7 +118,9 @@ class Source(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("destination", "entity", "id_type", "feature_view"), name="field_written_by_one_source"
+                fields=("destination", "entity", "id_type", "feature_view"),
+                condition=~models.Q(status="removed"),
+                name="field_written_by_one_source",
             ),
         )
 

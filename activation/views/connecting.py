@@ -1,4 +1,4 @@
-"""Turning the sync on and off: choose or connect a Redis, watch the test of its connection, confirm."""
+"""Turning the sync on: choose or connect a Redis, watch the test of its connection, confirm."""
 
 from typing import Any
 
@@ -55,17 +55,6 @@ def watch(request: SignedInRequest, project: Project, probe: str) -> HttpRespons
     response = render(request, page, {"project": project, "probe": found})
     patch_vary_headers(response, ("HX-Request",))
     return response
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@project_page(permission=Permission.MANAGE_ACTIVATION)
-def disable(request: SignedInRequest, project: Project) -> HttpResponse:
-    """Ask before turning the sync off, then do."""
-    if request.method != "POST":
-        return render(request, "activation/disable.html", {"project": project})
-    if enabling.disable(project, by=request.actor, now=timezone.now()):
-        messages.success(request, "The sync to Redis is off. The profiles in Redis are still served.")
-    return _to_switch(request, project)
 
 
 def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:

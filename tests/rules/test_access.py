@@ -66,6 +66,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:enable": (ADMIN, ADMIN),
     "activation:probe": (ADMIN, NOT_ALLOWED),
     "activation:disable": (ADMIN, ADMIN),
+    "activation:remove_source": (ADMIN, ADMIN),
     "activation:sync_log": (VIEWER, ADMIN),
     "activation:alerts": (ADMIN, ADMIN),
     "activation:alert_webhook": (ADMIN, ADMIN),

@@ -1,0 +1,81 @@
+"""Removing a source's profiles from the destination: exactly our fields, driven by what the warehouse knows of them.
+
+A removal is a sync run of its own kind, behind the same fences and with the same proof at its end. What it has removed
+is not served any more; the source's row stays, for its history, and returns when its view does.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.actors import Actor
+from accounts.roles import Permission
+from activation import syncs
+from activation.models import Source, SyncRun
+
+
+class StillServed(Exception):
+    """The source is part of the project's specification and its sync is on."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(
+            f"{source.feature_view} by {source.id_type} is synced. Turn the sync off, or take the view out of the "
+            "project's specification, before its profiles are removed."
+        )
+
+
+def start(source: Source, *, by: Actor, now: datetime) -> SyncRun:
+    """Queue the removal of a source's profiles; a sync of it that runs is stopped first.
+
+    Raises `PermissionRefused`, `StillServed`.
+    """
+    by.require(Permission.MANAGE_ACTIVATION)
+    if syncs.is_served(source):
+        raise StillServed(source)
+    while True:
+        active = syncs.active_run(source)
+        if active is not None and active.kind == SyncRun.Kind.REMOVAL:
+            return active
+        if active is not None:
+            syncs.stop(active, by=by, now=now)
+        try:
+            return _queue(source, by=by, now=now)
+        except IntegrityError:
+            continue  # a run was queued in between: it is stopped like the other
+
+
+def start_all(sources: Sequence[Source], *, by: Actor, now: datetime) -> list[SyncRun]:
+    """Queue the removal of the profiles of each source that may have any. Raises as `start` does."""
+    return [start(source, by=by, now=now) for source in sources if source.status != Source.Status.REMOVED]
+
+
+def has_left(source: Source) -> bool:
+    """Tell whether a source that is not synced any more may have profiles in the destination that nobody removes."""
+    if syncs.is_served(source) or source.status == Source.Status.REMOVED:
+        return False
+    return syncs.active_run(source) is None
+
+
+@transaction.atomic
+def _queue(source: Source, *, by: Actor, now: datetime) -> SyncRun:
+    run = SyncRun.objects.create(
+        source=source,
+        kind=SyncRun.Kind.REMOVAL,
+        trigger=SyncRun.Trigger.PERSON,
+        requested_by=by.name,
+        queued_at=now,
+        not_before=now,
+    )
+    Source.objects.filter(pk=source.pk).update(status=Source.Status.REMOVING, follow_up={})
+    audit.record(
+        "source_removal_started",
+        by=by,
+        target_type="source",
+        target_id=source.public_id,
+        target=str(source),
+        details={"run": run.public_id, "profiles": source.base_rows},
+        now=now,
+    )
+    return run

@@ -1,0 +1,50 @@
+"""Turning the sync off, with or without the profiles, and removing those of a source that is not synced any more."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from accounts.access import SignedInRequest, organisation_page, see_other
+from accounts.roles import Permission
+from activation import enabling, removals, syncs
+from activation.access import source_for
+from activation.forms import DisableForm
+from activation.views import waking
+from projects.models import Project
+from projects.pages import project_page
+
+_ASKED = ["GET", "HEAD", "POST"]
+
+
+@require_http_methods(_ASKED)
+@project_page(permission=Permission.MANAGE_ACTIVATION)
+def disable(request: SignedInRequest, project: Project) -> HttpResponse:
+    """Ask before turning the sync off, and whether the profiles go as well, then do."""
+    form = DisableForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "activation/disable.html", {"project": project, "form": form})
+    remove = form.cleaned_data["remove"]
+    enabling.disable(project, by=request.actor, now=timezone.now(), remove=remove)
+    if remove:
+        waking.for_syncs()
+        messages.success(request, "The sync to Redis is off. Its profiles are being removed.")
+    else:
+        messages.success(request, "The sync to Redis is off. The profiles in Redis are still served.")
+    return see_other("activation:settings", organisation=request.organisation.slug, project=project.slug)
+
+
+@require_http_methods(_ASKED)
+@organisation_page(permission=Permission.MANAGE_ACTIVATION)
+def remove_source(request: SignedInRequest, source: str) -> HttpResponse:
+    """Ask whether the profiles of a source that is not synced any more are to be removed, and do it."""
+    row = source_for(request.actor, source)
+    if syncs.is_served(row):
+        messages.error(request, str(removals.StillServed(row)))
+        return see_other("activation:source", organisation=request.organisation.slug, source=row.public_id)
+    if request.method != "POST":
+        return render(request, "activation/remove_source.html", {"project": row.activation.project, "source": row})
+    run = removals.start(row, by=request.actor, now=timezone.now())
+    waking.for_syncs()
+    return see_other("activation:run", organisation=request.organisation.slug, run=run.public_id)
