@@ -79,6 +79,11 @@ class ServerForm(forms.Form):
         label="Client key", help_text="PEM text without a passphrase: the key of the client certificate."
     )
 
+    readFromReplicas = forms.BooleanField(  # noqa: N815 - named like the hosted product's settings
+        required=False,
+        label="Read from replicas",
+        help_text="In a cluster or with sentinels. What is read may be a moment old, also of a person just deleted.",
+    )
     useJSONModule = forms.BooleanField(  # noqa: N815 - the hosted name
         required=False,
         label="Store data using the JSON module",
@@ -93,9 +98,9 @@ class ServerForm(forms.Form):
     more: tuple[str, ...] = (
         *("username", "database", "sentinelService", "sentinelUsername", "sentinelPassword"),
         *("skipVerify", "caCertificate", "clientCertificate", "clientKey"),
-        *("useJSONModule", "acceptEviction"),
+        *("readFromReplicas", "useJSONModule", "acceptEviction"),
     )
-    _flags = ("clusterMode", "secure", "skipVerify", "useJSONModule", "acceptEviction")
+    _flags = ("clusterMode", "secure", "skipVerify", "readFromReplicas", "useJSONModule", "acceptEviction")
     _texts = ("username", "sentinelService", "sentinelUsername")
     _credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
     _bound_to_server = (

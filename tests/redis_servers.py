@@ -1,7 +1,5 @@
 """Destinations for tests: Debian's Redis (with TLS where wanted) beside the embedded Valkey, and a Valkey cluster."""
 
-import datetime as dt
-import ipaddress
 import secrets
 import shutil
 import subprocess
@@ -14,80 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from activation.engine.connection import RedisSettings
 from activation.engine.slots import SLOTS
 from config.embedded import EmbeddedServer, free_port
+from tests.certificates import Certificates
 
 READY_WITHIN = 10.0
-DAY = dt.timedelta(days=1)
-
-
-@dataclass
-class Certificates:
-    """A throw-away CA in a folder, and the server certificates it signs."""
-
-    folder: Path
-    _key: ec.EllipticCurvePrivateKey = field(
-        default_factory=lambda: ec.generate_private_key(ec.SECP256R1()), init=False
-    )
-    _name: x509.Name = field(
-        default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"CA {secrets.token_hex(4)}")]),
-        init=False,
-    )
-    pem: str = field(default="", init=False)
-
-    def __post_init__(self) -> None:
-        certificate = (
-            self._builder(self._name, self._key.public_key(), expired=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    def issue(self, *names: str, expired: bool = False) -> tuple[Path, Path]:
-        """Make a server certificate for DNS names and IPs; returns the files of certificate and key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        certificate = (
-            self._builder(subject, key.public_key(), expired=expired)
-            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        stem = self.folder / secrets.token_hex(4)
-        files = stem.with_suffix(".pem"), stem.with_suffix(".key")
-        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return files
-
-    def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, *, expired: bool
-    ) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 3 * DAY)
-            .not_valid_after(now - DAY if expired else now + DAY)
-        )
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 @dataclass
@@ -209,18 +140,30 @@ class ValkeyCluster:
             place = ("127.0.0.1", self.servers[to].port, key, 0, 1_000, "AUTH", self.password)
             self._call(owner, "MIGRATE", *place)
 
+    def add_replica(self, index: int) -> EmbeddedServer:
+        """Start a replica of a primary; returns once it holds the primary's data and every node knows of it."""
+        primary, node_id = self.servers[index], self._call(index, "CLUSTER", "MYID").decode()
+        replica = self._stack.enter_context(self._server(len(list(self.folder.iterdir()))))
+
+        def call(*command: object) -> str:
+            with redis.Redis(port=replica.port, password=self.password) as client:
+                client.response_callbacks.clear()
+                return str(client.execute_command(*command), "utf-8")
+
+        call("CLUSTER", "MEET", "127.0.0.1", primary.port, self._bus(primary))
+        self._until(lambda: node_id in call("CLUSTER", "NODES"))
+        call("CLUSTER", "REPLICATE", node_id)
+        self._until(lambda: "master_link_status:up" in call("INFO", "replication"))
+        self._until(lambda: all(replica.port in self._copies(at) for at in range(3)))
+        return replica
+
     def fail_over(self, index: int, *, kill: bool = True) -> None:
         """Have a fresh replica of a primary take its slots over, under its place in `servers`.
 
         The old primary dies, or goes on as a replica of the new one.
         """
         old = self.servers[index]
-        node_id = str(self._call(index, "CLUSTER", "MYID"), "ascii")
-        self.servers[index] = self._stack.enter_context(self._server(3))
-        self._call(index, "CLUSTER", "MEET", "127.0.0.1", old.port, self._bus(old))
-        self._until(lambda: bool(self._view(index)) and node_id in self._text(index, "CLUSTER", "NODES"))
-        self._call(index, "CLUSTER", "REPLICATE", node_id)
-        self._until(lambda: "master_link_status:up" in self._text(index, "INFO", "replication"))
+        self.servers[index] = self.add_replica(index)
         if kill:
             old.kill()
         self._call(index, "CLUSTER", "FAILOVER", "TAKEOVER")
@@ -253,6 +196,13 @@ class ValkeyCluster:
         while not met():
             assert time.monotonic() < deadline, "the cluster did not get there in time"
             time.sleep(0.02)
+
+    def _copies(self, index: int) -> set[int]:
+        """Return the ports of the replicas that a node tells of."""
+        with self.client(index) as client:
+            client.response_callbacks.clear()
+            slots = client.execute_command("CLUSTER", "SLOTS")
+        return {replica[1] for _, _, _, *replicas in slots for replica in replicas}
 
     def _view(self, index: int) -> list[tuple[int, int, int]]:
         with self.client(index) as client:

@@ -1,10 +1,14 @@
 """Redis Cluster: which primary owns each slot, as its nodes tell."""
 
+from collections.abc import Sequence
+
 from activation.engine.errors import DestinationBusy, DestinationError
-from activation.engine.node import Node
+from activation.engine.node import Node, Reply
 from activation.engine.nodes import Nodes
 from activation.engine.slots import SLOTS, slot_of
 from activation.engine.topology import Remembered, most_telling
+
+Copies = list[tuple[str, int]]
 
 
 class Cluster:
@@ -13,6 +17,7 @@ class Cluster:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._owners = Remembered[list[Node]](self._find)
+        self._copies: dict[Node, Copies] = {}
 
     def node_for(self, key: str | bytes) -> Node:
         return self.owners()[slot_of(key)]
@@ -22,6 +27,10 @@ class Cluster:
 
     def primaries(self) -> list[Node]:
         return list(dict.fromkeys(self.owners()))
+
+    def copies_of(self, key: str | bytes) -> Sequence[tuple[str, int]]:
+        owner = self.node_for(key)  # first: it may learn of the copies
+        return self._copies.get(owner, ())
 
     def refresh(self) -> None:
         self._owners.refresh()
@@ -42,10 +51,20 @@ class Cluster:
     def _read_slots(self, node: Node) -> list[Node]:
         ranges = node.execute("CLUSTER", "SLOTS")
         owners: list[Node | None] = [None] * SLOTS
-        for first, last, primary, *_ in ranges:
-            host = primary[0].decode() if primary[0] else node.endpoint.host
-            owners[first : last + 1] = [self._nodes.get(host, primary[1])] * (last + 1 - first)
+        copies: dict[Node, Copies] = {}
+        for first, last, *servers in ranges:
+            (host, port), *replicas = [_place(server, node) for server in servers]
+            primary = self._nodes.get(host, port)
+            owners[first : last + 1] = [primary] * (last + 1 - first)
+            copies[primary] = replicas
         covered = [owner for owner in owners if owner is not None]
         if len(covered) < SLOTS:
             raise DestinationBusy("The Redis cluster is down: some slots are served by no node.", code="clusterdown")
+        self._copies = copies
         return covered
+
+
+def _place(server: Reply, told_by: Node) -> tuple[str, int]:
+    """Return a server's place; one without a host is where it was told of."""
+    host, port, *_ = server
+    return (host.decode() if host else told_by.endpoint.host), port

@@ -19,10 +19,12 @@ from activation.engine.errors import (
     DestinationTimeout,
     DestinationUnreachable,
     Redirected,
+    UnexpectedType,
 )
 from activation.engine.node import Command, Limits, Node, Reply
 from activation.engine.nodes import Nodes
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
+from activation.engine.replicas import Replicas
 from activation.engine.sentinel import Sentinels, require_primary
 from activation.engine.topology import OneServer, Topology
 from projects.warehouses.addresses import AddressPolicy
@@ -55,10 +57,12 @@ class Deployment:
         self._nodes = Nodes(settings, policy, limits, greet, self.expire)
         self._sentinels = Nodes(settings.for_sentinels(), policy, limits)
         self._topology = self._found()
+        self._replicas = Replicas(settings, policy, limits, self._topology)
 
     def _found(self) -> Topology:
         if self.settings.sentinel_service:
-            return Sentinels(self.settings.sentinel_service, self._sentinels, self._nodes)
+            service, copies = self.settings.sentinel_service, self.settings.read_from_replicas
+            return Sentinels(service, self._sentinels, self._nodes, with_copies=copies)
         return Cluster(self._nodes) if self.settings.cluster_mode else OneServer(self._nodes.typed()[0])
 
     def node_for(self, key: str | bytes) -> Node:
@@ -85,6 +89,20 @@ class Deployment:
         """Run a command on the owner of `key`. Raises `DestinationError`."""
         return self._follow(self.node_for(key), command)
 
+    def read(self, key: str | bytes, *command: str | bytes | int) -> Reply:
+        """Run a command that only reads, on a replica where the settings allow it. Raises `DestinationError`.
+
+        What a replica cannot answer is asked of the primary at once. A replica's answer may be old.
+        """
+        replica = self._replicas.one_for(key)
+        if replica is not None:
+            try:
+                return replica.execute(*command)
+            except DestinationError as error:
+                if isinstance(error, UnexpectedType):
+                    raise
+        return self.execute(key, *command)
+
     def execute_many(self, commands: Sequence[tuple[str | bytes, Command]]) -> list[Reply | DestinationError]:
         """Run commands on the owners of their keys, one round trip a node; errors stand in the place of replies."""
         by_node: dict[Node, list[int]] = defaultdict(list)
@@ -102,6 +120,7 @@ class Deployment:
         """Close every idle connection; closing twice is fine."""
         self._nodes.close()
         self._sentinels.close()
+        self._replicas.close()
 
     def _pipeline(self, node: Node, commands: Sequence[Command]) -> list[Reply | DestinationError]:
         try:

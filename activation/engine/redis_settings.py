@@ -7,7 +7,7 @@ from activation.engine import tls
 from projects.warehouses.addresses import HostInvalid, split_host_port
 
 LONGEST_ADDRESS = 2_000
-_FLAGS = ("clusterMode", "secure", "skipVerify", "useJSONModule", "acceptEviction")
+_FLAGS = ("clusterMode", "secure", "skipVerify", "useJSONModule", "acceptEviction", "readFromReplicas")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
@@ -38,6 +38,7 @@ class RedisSettings:
     client_key: str = field(default="", repr=False)
     use_json_module: bool = False
     accept_eviction: bool = False
+    read_from_replicas: bool = False
 
     @classmethod
     def from_plain(cls, settings: Mapping[str, object], credentials: Mapping[str, object]) -> "RedisSettings":
@@ -47,7 +48,7 @@ class RedisSettings:
         configuration, where absent means on, says so. Raises `SettingsInvalid` with every problem by key.
         """
         errors: dict[str, str] = {}
-        cluster, secure, skip, json_module, eviction = (_flag(settings, key, errors) for key in _FLAGS)
+        cluster, secure, skip, json_module, eviction, replicas = (_flag(settings, key, errors) for key in _FLAGS)
         service = _text(settings.get("sentinelService"), "sentinelService", errors).strip()
         if service and cluster:
             errors["sentinelService"] = "A cluster has no sentinels. Leave this empty, or turn Cluster Mode off."
@@ -86,6 +87,7 @@ class RedisSettings:
             client_key=pair[1] if secure else "",
             use_json_module=json_module,
             accept_eviction=eviction,
+            read_from_replicas=replicas and (cluster or bool(service)),
         )
 
     def for_sentinels(self) -> "RedisSettings":

@@ -4,6 +4,8 @@ What a sentinel says is checked by asking the server itself for its role, with e
 was demoted would otherwise go on answering reads as a replica. Format: https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """
 
+from collections.abc import Sequence
+
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured
 from activation.engine.node import Channel, Node
 from activation.engine.nodes import Nodes
@@ -14,11 +16,13 @@ from activation.engine.topology import Remembered, most_telling
 class Sentinels:
     """The servers of one Sentinel service. Thread safe. See `activation.engine.topology.Topology`."""
 
-    def __init__(self, service: str, sentinels: Nodes, servers: Nodes) -> None:
-        """`servers` greets its connections with `require_primary`."""
+    def __init__(self, service: str, sentinels: Nodes, servers: Nodes, *, with_copies: bool) -> None:
+        """`servers` greets its connections with `require_primary`; `with_copies` asks for the replicas as well."""
         self._service = service
         self._sentinels = sentinels.typed()
         self._servers = servers
+        self._with_copies = with_copies
+        self._copies: list[tuple[str, int]] = []
         self._primary = Remembered[Node](self._find)
 
     def node_for(self, _: str | bytes) -> Node:
@@ -29,6 +33,10 @@ class Sentinels:
 
     def primaries(self) -> list[Node]:
         return [self._primary.get()]
+
+    def copies_of(self, _: str | bytes) -> Sequence[tuple[str, int]]:
+        self._primary.get()
+        return self._copies
 
     def refresh(self) -> None:
         self._primary.refresh()
@@ -41,14 +49,19 @@ class Sentinels:
         failures: list[DestinationError] = []
         for sentinel in list(self._sentinels):
             try:
-                primary = self._ask(sentinel)
-                with primary.connection() as channel:
-                    require_primary(channel)
-                    return primary
+                return self._checked(sentinel)
             except DestinationError as error:
                 failures.append(error)
                 self._sentinels = [*(other for other in self._sentinels if other is not sentinel), sentinel]
         raise most_telling(failures)
+
+    def _checked(self, sentinel: Node) -> Node:
+        primary = self._ask(sentinel)
+        with primary.connection() as channel:
+            require_primary(channel)
+        if self._with_copies:
+            self._copies = self._ask_for_copies(sentinel)
+        return primary
 
     def _ask(self, sentinel: Node) -> Node:
         try:
@@ -65,6 +78,15 @@ class Sentinels:
             )
         host, port = reply
         return self._servers.get(host.decode(), int(port))
+
+    def _ask_for_copies(self, sentinel: Node) -> list[tuple[str, int]]:
+        """Return the replicas that are up and in touch with their primary."""
+        told = [
+            dict(zip(flat[::2], flat[1::2], strict=True))
+            for flat in sentinel.execute("SENTINEL", "REPLICAS", self._service)
+        ]
+        sound = [facts for facts in told if facts[b"flags"] == b"slave" and facts[b"master-link-status"] == b"ok"]
+        return [(facts[b"ip"].decode(), int(facts[b"port"])) for facts in sound]
 
 
 def require_primary(channel: Channel) -> None:

@@ -82,11 +82,11 @@ class Store:
 
     def _read_hash(self, key: str, views: Sequence[str] | None) -> Fields:
         if views is None:
-            return _pairs(self._deployment.execute(key, "HGETALL", key))
-        return _named(views, self._deployment.execute(key, "HMGET", key, *views))
+            return _pairs(self._deployment.read(key, "HGETALL", key))
+        return _named(views, self._deployment.read(key, "HMGET", key, *views))
 
     def _read_document(self, key: str, views: Sequence[str] | None) -> Fields:
-        found = self._members(key, self._deployment.execute(key, "JSON.GET", key))
+        found = self._members(key, self._deployment.read(key, "JSON.GET", key))
         return found if views is None else {view: found[view] for view in views if view in found}
 
     def _members(self, key: str, reply: Reply) -> Fields:

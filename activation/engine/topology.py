@@ -29,6 +29,10 @@ class Topology(Protocol):
         """Return every primary."""
         ...
 
+    def copies_of(self, key: str | bytes) -> Sequence[tuple[str, int]]:
+        """Return where a key's replicas are said to be; none where nobody tells."""
+        ...
+
     def refresh(self) -> None:
         """Ask now."""
         ...
@@ -52,6 +56,9 @@ class OneServer:
 
     def primaries(self) -> list[Node]:
         return [self._node]
+
+    def copies_of(self, _: str | bytes) -> Sequence[tuple[str, int]]:
+        return ()
 
     def refresh(self) -> None:
         """There is nobody to ask."""

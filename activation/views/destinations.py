@@ -51,6 +51,8 @@ def _facts(destination: RedisDestination) -> list[tuple[str, object]]:
         facts.insert(2, ("Sentinel service", given["sentinelService"]))
     if given.get("secure"):
         facts.insert(facts.index(("Secure", True)) + 1, ("Skip verify", bool(given.get("skipVerify"))))
+    if given.get("readFromReplicas"):
+        facts.append(("Read from replicas", True))
     if given.get("useJSONModule"):
         facts.append(("Stored as", "JSON documents"))
     if not given.get("clusterMode"):

@@ -13,7 +13,7 @@ from activation import webhooks
 from activation.webhooks import WebhookFailed, WebhookInvalid
 from projects.warehouses.addresses import AddressPolicy
 from tests.activation.alerts.receiver import Receiver
-from tests.redis_servers import Certificates
+from tests.certificates import Certificates
 from tests.rules.files import ROOT
 
 PRIVATE = AddressPolicy(allow_private=True)

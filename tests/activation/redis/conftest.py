@@ -11,7 +11,8 @@ import redis
 from activation.engine.connection import RedisSettings
 from activation.engine.slots import slot_of
 from config.embedded import EmbeddedServer
-from tests.redis_servers import Certificates, DebianRedis, ValkeyCluster
+from tests.certificates import Certificates
+from tests.redis_servers import DebianRedis, ValkeyCluster
 from tests.sentinels import SentinelService
 
 ACL_USER, ACL_PASSWORD = "profiles", "a-" + "password"

@@ -12,7 +12,8 @@ from activation.engine.errors import ClientCertificateRefused
 from activation.engine.store import Store
 from tests.activation.redis.conftest import Place, with_client_certificate
 from tests.activation.redis.test_probe import failure_of, steps_of
-from tests.redis_servers import Certificates, DebianRedis
+from tests.certificates import Certificates
+from tests.redis_servers import DebianRedis
 
 KEY = "ws:dest:user:email:jane@example.com"
 

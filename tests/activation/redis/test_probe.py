@@ -12,7 +12,8 @@ from activation.engine.connection import RedisSettings
 from activation.engine.probe import Step, probe
 from config.embedded import EmbeddedServer, free_port
 from tests.activation.redis.conftest import ACL_PASSWORD, Place, one_server
-from tests.redis_servers import Certificates, DebianRedis, ValkeyCluster
+from tests.certificates import Certificates
+from tests.redis_servers import DebianRedis, ValkeyCluster
 
 PREFIX = "ws:dest:"
 STEPS = [

@@ -22,7 +22,8 @@ from activation.engine.slots import SLOTS, slot_of, spaced_tags
 from activation.engine.store import Store
 from config.embedded import EmbeddedServer, free_port
 from tests.activation.redis.conftest import Place, one_server
-from tests.redis_servers import Certificates, DebianRedis, ValkeyCluster
+from tests.certificates import Certificates
+from tests.redis_servers import DebianRedis, ValkeyCluster
 
 KEY = "ws:dest:user:email:{braces}jane@example.com"
 KEYS = [f"ws:dest:user:email:person{number}@example.com" for number in range(40)]
