@@ -47,7 +47,7 @@ class DeletePending(Exception):
 
 @dataclass(frozen=True)
 class ProfileId:
-    """One id of a person: its type and its value as text, both looked up as they are."""
+    """One id of a person: its type and its value as text, as they were sent."""
 
     type: str
     value: str
@@ -76,7 +76,7 @@ def read(identity: TokenIdentity, *, destination: str, entity: str, id: ProfileI
     """
     handle = handles.get(identity.actor.organisation.pk, destination)
     _require(identity, handle, verb="read", entity=entity, ids=(id,))
-    return _profile(handle.read(_key(handle, entity, id)))
+    return _profile(_fields(handle, entity, id))
 
 
 def delete(
@@ -122,6 +122,21 @@ def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: d
 
 def _key(handle: Handle, entity: str, profile_id: ProfileId) -> str:
     return profiles.key(handle.workspace_id, handle.public_id, entity, profile_id.type, profile_id.value)
+
+
+def _fields(handle: Handle, entity: str, profile_id: ProfileId) -> dict[str, bytes]:
+    """Read what sources wrote for this id, normalised as each of them does it.
+
+    Until the first sync after a source's normalisation changed, its profiles are under their ids as they came.
+    """
+    steps = handle.names.get((entity, profile_id.type)) or {()}
+    values = sorted({profiles.normalise(profile_id.value, each) for each in steps})
+    fields: dict[str, bytes] = {}
+    for value in values:
+        fields |= handle.read(_key(handle, entity, replace(profile_id, value=value)))
+    if not fields and profile_id.value not in values:
+        fields = handle.read(_key(handle, entity, profile_id))
+    return fields
 
 
 def _written_keys(handle: Handle, entity: str, profile_id: ProfileId) -> Iterator[str]:

@@ -8,9 +8,10 @@ from accounts import tokens
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from activation import handles, serving, suppressions
-from activation.models import Suppression
+from activation.models import DeletedProfilesPolicy, Source, Suppression
 from activation.serving import ProfileId
 from tests.activation.conftest import connected
+from tests.activation.test_suppressions import activation_of
 
 EMAIL = ProfileId("email", "person@example.com")
 
@@ -50,6 +51,30 @@ def test_a_profile_is_read_byte_for_byte_in_the_order_of_redis(token, destinatio
 
     assert [(name, value.decode()) for name, value in profile.features.items()] == list(texts.items())
     assert profile.invalid == ()
+
+
+def test_an_id_is_looked_up_as_the_sources_write_it(token, destination, redis_client):
+    """Each source in its own way; before the first sync after a change of it, as the ids came."""
+    sent = ProfileId("email", " Person@Example.com")
+    redis_client.hset(key_of(destination, sent), "as_it_came", "{}")
+    assert list(read(token, destination, profile_id=sent).features) == ["as_it_came"]
+    activation = activation_of(destination, DeletedProfilesPolicy.STAY_DELETED)
+    for view, steps in (("trimmed", ["trim"]), ("lowered", ["trim", "lower"])):
+        Source.objects.create(
+            activation=activation,
+            destination=destination,
+            entity="user",
+            id_type="email",
+            feature_view=view,
+            normalisation=steps,
+        )
+    handles.close()
+    assert list(read(token, destination, profile_id=sent).features) == ["as_it_came"]
+
+    redis_client.hset(key_of(destination, ProfileId("email", "Person@Example.com")), "trimmed", "{}")
+    redis_client.hset(key_of(destination, ProfileId("email", "person@example.com")), "lowered", "{}")
+
+    assert set(read(token, destination, profile_id=sent).features) == {"trimmed", "lowered"}
 
 
 def test_what_is_not_json_is_left_out_named_and_counted(token, destination, redis_client):
