@@ -134,7 +134,8 @@ def _send_email(row: AlertDelivery) -> None:
         raise NotDelivered("This installation sends no e-mail: EMAIL_URL is not set.", final=True)
     if row.to not in recipients(row.settings):
         raise NotDelivered("This address gets no alerts any more.", final=True)
-    headers = {"Message-ID": f"<{row.public_id}@{settings.DEFAULT_FROM_EMAIL.rpartition('@')[2].rstrip('>')}>"}
+    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">")
+    headers = {"Message-ID": f"<{row.public_id}@{domain}>", "Auto-Submitted": "auto-generated"}
     message = EmailMessage(row.content["subject"], row.content["text"], to=[row.to], headers=headers)
     try:
         message.send()

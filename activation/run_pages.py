@@ -1,7 +1,6 @@
 """What a sync run's page tells: its phases with their times, its counts, its partitions, and what went wrong."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,7 +67,7 @@ class Told:
 
 def tell(run: SyncRun, *, now: datetime) -> Told:
     """Gather what the page of a run shows, in a fixed number of queries and some for each reason that rows failed."""
-    partitions = list(run.partitions.order_by("number"))
+    partitions = run.partitions.order_by("number")
     progress = syncs.progress(run, now=now)
     state, word = of_run(run)
     return Told(
@@ -79,12 +78,12 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         progress=progress,
         pace=pace_words(progress),
         counts=_counts(run, progress),
-        failures=_failures(run, partitions),
+        failures=_failures(run),
         cure=run_words.cure(run.error_code) if run.state == RunState.FAILED else "",
         full_because=run_words.why_full(run.full_reason) if run.full_reason else "",
         warnings=[run_words.warning(str(code)) for code in run.warnings],
         partitions=[_line(partition, now=now) for partition in partitions[:_PARTITIONS_SHOWN]],
-        partitions_left_out=max(0, len(partitions) - _PARTITIONS_SHOWN),
+        partitions_left_out=max(0, partitions.count() - _PARTITIONS_SHOWN),
     )
 
 
@@ -141,10 +140,10 @@ def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | Non
     ]
 
 
-def _failures(run: SyncRun, partitions: Iterable[SyncPartition]) -> list[Failure]:
+def _failures(run: SyncRun) -> list[Failure]:
     sums = Counter[str]()
-    for partition in partitions:
-        sums.update({str(code): int(count) for code, count in partition.failures.items()})
+    for failures in run.partitions.exclude(failures={}).values_list("failures", flat=True):
+        sums.update({str(code): int(count) for code, count in failures.items()})
     try:
         samples = {sample.reason: sample.ids for sample in failed_ids.digests(run)} if sums else {}
     except SecretUnreadable:

@@ -50,6 +50,7 @@ def test_an_e_mail_says_what_happened_and_where_to_look(ends, look, send, settin
     assert f"https://activation.example.com/o/acme/syncs/{run.public_id}/" in message.body
     assert "https://activation.example.com/o/acme/projects/customers/settings/alerts" in message.body
     assert row().public_id in message.extra_headers["Message-ID"]
+    assert message.extra_headers["Auto-Submitted"] == "auto-generated", "so that nobody's holiday answers it"
     assert (row().state, row().finished_at is not None) == (SENT, True)
     assert send() == 0
 

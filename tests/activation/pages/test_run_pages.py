@@ -217,3 +217,11 @@ class TestIdsThatNoRunHandledForWeeks:
             failed_ids.expire(now=timezone.now() + timedelta(days=34))
         assert DirtyId.objects.count() == 26
         assert Source.objects.get(pk=run.source_id).full_next == ""
+
+
+def test_a_run_of_thousands_of_partitions_is_shown_in_a_few_queries(run, viewer, django_assert_max_num_queries):
+    SyncPartition.objects.bulk_create(SyncPartition(run=run, number=number) for number in range(1, 1000))
+    with django_assert_max_num_queries(20):
+        page = text(viewer.client.get(address(run)))
+    assert "Partitions (1,000)" in page
+    assert "800</span> more are not shown." in page
