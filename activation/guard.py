@@ -78,11 +78,13 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
     Raises `PermissionRefused`, `NothingToConfirm`, `AlreadyRunning`, `SourceRetired`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
-    source = Source.objects.select_for_update().get(pk=run.source_id)
+    source = Source.objects.select_related("activation__project").get(pk=run.source_id)
     if not is_waiting(run, source):
         raise NothingToConfirm
-    Source.objects.filter(pk=source.pk).update(
-        confirmed_base=source.base_snapshot, confirmed_deletes=run.deletes_planned, confirmed_choice=choice
+    # The run first and the source second, as everywhere, so that no two transactions wait for each other.
+    started = syncs.start(source, trigger=SyncRun.Trigger.PERSON, by=by, now=now)
+    Source.objects.filter(pk=source.pk, base_snapshot=run.base_snapshot).update(
+        confirmed_base=run.base_snapshot, confirmed_deletes=run.deletes_planned, confirmed_choice=choice
     )
     audit.record(
         "sync.deletes_confirmed",
@@ -93,12 +95,7 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
         details={"run": run.public_id, "choice": choice.value, "deletes": run.deletes_planned or 0},
         now=now,
     )
-    return syncs.start(
-        Source.objects.select_related("activation__project").get(pk=source.pk),
-        trigger=SyncRun.Trigger.PERSON,
-        by=by,
-        now=now,
-    )
+    return started
 
 
 def is_waiting(run: SyncRun, source: Source) -> bool:
