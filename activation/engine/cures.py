@@ -1,9 +1,11 @@
 """What to do about a destination that does not work: the advice of the connection test, by error code."""
 
 from activation.engine.errors import CertificateRefused, DestinationError
+from activation.engine.redis_settings import RedisSettings
 
 RIGHTS = "+@read +@write +@scripting +@connection"
 CLUSTER_RIGHTS = "+cluster|slots"
+SENTINEL_RIGHTS = "+role"
 _TYPE_AGAIN = "Check the password in your provider's Security section and type it again."
 
 _CURES = {
@@ -44,10 +46,11 @@ _OF_CERTIFICATES = (  # OpenSSL's words → ours
 )
 
 
-def cure_for(error: DestinationError, *, key_prefix: str, cluster: bool) -> str:
+def cure_for(error: DestinationError, *, key_prefix: str, settings: RedisSettings) -> str:
     """Say what to do about an error; empty when there is nothing to advise."""
     if error.code in {"noperm", "scripts_refused"}:
-        rights = f"{RIGHTS} {CLUSTER_RIGHTS}" if cluster else RIGHTS
+        besides = f" {CLUSTER_RIGHTS}" * settings.cluster_mode + f" {SENTINEL_RIGHTS}" * bool(settings.sentinel_service)
+        rights = RIGHTS + besides
         return f"Grant it with: ACL SETUSER <user> ~{key_prefix}* {rights}"
     if error.code == CertificateRefused.code:
         text = str(error)

@@ -68,5 +68,5 @@ def _take(name: str, check: Callable[[], str], trial: Trial, *, late: bool) -> S
     except Problem as problem:
         return Step(name, "failed", str(problem), problem.cure)
     except DestinationError as error:
-        cure = cure_for(error, key_prefix=trial.key_prefix, cluster=trial.settings.cluster_mode)
+        cure = cure_for(error, key_prefix=trial.key_prefix, settings=trial.settings)
         return Step(name, "failed", str(error), cure)

@@ -249,7 +249,14 @@ class Trial:
                 raise Problem(
                     f"The sentinel did not let us in. {refused}", "Check Sentinel user and Sentinel password."
                 ) from None
-        return self._deployed().primaries()[0]
+        try:
+            return self._deployed().primaries()[0]
+        except DestinationUnreachable as error:
+            raise Problem(
+                f"The sentinels name a primary that cannot be reached from here. {error}",
+                "Open the way to the servers, or have them announce addresses that can be reached from here "
+                "(replica-announce-ip, sentinel announce-ip).",
+            ) from None
 
     def _deployed(self) -> Deployment:
         if self._deployment is None:

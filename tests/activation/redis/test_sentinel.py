@@ -22,7 +22,7 @@ from activation.engine.loader import Bookkeeping, Claim, FenceMissing, Loader
 from activation.engine.rows import Rows
 from activation.engine.store import Store
 from config.embedded import EmbeddedServer
-from tests.activation.redis.conftest import Place
+from tests.activation.redis.conftest import ACL_PASSWORD, Place
 from tests.activation.redis.test_probe import failure_of, steps_of
 from tests.sentinels import SENTINEL_PASSWORD, SERVICE, SentinelService
 
@@ -203,6 +203,27 @@ def test_what_is_wrong_with_sentinels_is_said(
     assert failure_of(server).cure == "Enter the addresses of the sentinels, or leave Sentinel service empty."
     sentinel = RedisSettings(addresses=settings.addresses[:1], password=SENTINEL_PASSWORD)
     assert failure_of(sentinel).cure == "Enter the name of its service under Sentinel service."
+
+
+def test_a_primary_that_cannot_be_reached_is_told_apart_from_its_sentinels(service: SentinelService):
+    service.servers[service.primary()].__exit__()
+
+    step = failure_of(service.settings())
+
+    assert (step.name, "sentinels name a primary that cannot be reached" in step.message) == ("AUTH", True)
+    assert "announce" in step.cure
+
+
+def test_the_rights_that_a_user_lacks_behind_sentinels_are_said_with_role(
+    sentinel_service: SentinelService, sentinel_place: Place
+):
+    rights = ("on", ">" + ACL_PASSWORD, "~ws:dest:*", "+@read", "+@connection")
+    sentinel_place.clients[0].execute_command("ACL", "SETUSER", "limited", "reset", *rights)
+
+    step = failure_of(replace(sentinel_service.settings(), username="limited", password=ACL_PASSWORD))
+
+    assert step.name == "Write, read and delete"
+    assert step.cure.endswith("~ws:dest:* +@read +@write +@scripting +@connection +role")
 
 
 def test_readers_say_what_is_wrong_with_sentinels(sentinel_service: SentinelService, sentinel_place: Place):
