@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-feast lock clean
+.PHONY: help run test check format chaos bench bench-feast lock clean
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,12 @@ format: .venv/dev ## Put code and templates into our format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/djlint templates --reformat --quiet || true
+
+chaos: .venv/dev ## Break everything in thousands of histories of syncs, and show that tests notice (CHAOS_SEED repeats)
+	@bash .ci/prepare
+	@CHAOS_HISTORIES=$${CHAOS_HISTORIES:-2000} CHAOS_PROCESS_HISTORIES=$${CHAOS_PROCESS_HISTORIES:-100} \
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/chaos tests/faults/test_histories.py $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.chaos.mutations
 
 bench: .venv/dev ## Measure syncs and reads against their yardsticks
 	@bash .ci/prepare

@@ -10,9 +10,20 @@ from django.db import connection
 from config.embedded import EmbeddedServer
 from tests import environment
 from tests.cast import admin, editor, organisation, outsider, stranger, viewer
+from tests.chaos.tally import pytest_terminal_summary
 from tests.postgres import postgres, postgres_database
 
-__all__ = ["admin", "editor", "organisation", "outsider", "postgres", "postgres_database", "stranger", "viewer"]
+__all__ = [
+    "admin",
+    "editor",
+    "organisation",
+    "outsider",
+    "postgres",
+    "postgres_database",
+    "pytest_terminal_summary",
+    "stranger",
+    "viewer",
+]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,0 +1,61 @@
+"""The state machine by which Hypothesis writes histories: each step throws dice for an action and its arguments.
+
+Hypothesis chooses the numbers the dice begin with, and looks for a shorter history when one fails; how often each
+action comes is ours (`tests.chaos.actions`), because left to itself it repeats a few and leaves others out.
+"""
+
+import sys
+from collections.abc import Callable
+from random import Random
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.chaos.actions import ACTIONS, EVERYBODY
+from tests.chaos.history import History
+from tests.chaos.tally import Tally
+
+NUMBERS = st.integers(0, 2**32 - 1)
+
+
+class Machine(RuleBasedStateMachine):
+    """A history as Hypothesis writes it."""
+
+    begin: Callable[[], History]
+    tally: Tally
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally.begin()
+        self.history = self.begin()
+
+    @initialize(number=NUMBERS)
+    def start(self, number: int) -> None:
+        """Show some people, and sync them more often than not."""
+        dice = Random(number)
+        self.history.customer.put(dice.sample(EVERYBODY, dice.randint(4, 16)), score=dice.randrange(10), plan="silver")
+        if dice.random() < 0.7:
+            self.history.start()
+            self.history.work()
+
+    @rule(number=NUMBERS)
+    def step(self, number: int) -> None:
+        """Let something happen."""
+        self.history.heal()
+        dice = Random(number)
+        possible = [action for action in ACTIONS if action.when(self.history)]
+        [action] = dice.choices(possible, [action.weight for action in possible])
+        arguments = {name: draw(dice) for name, draw in action.arguments.items()}
+        note(f"{action.name}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})")
+        self.tally.step(action.name)
+        action.play(self.history, **arguments)
+
+    def teardown(self) -> None:
+        """Compare, unless a step failed, and leave nothing behind."""
+        try:
+            if sys.exc_info()[0] is None:
+                self.history.conclude()
+                self.tally.end(self.history.lives)
+        finally:
+            self.history.clean()
