@@ -1,12 +1,12 @@
 """Ids that the next run must handle whatever the comparison with the base says, kept encrypted on our side.
 
-Rows that Redis refused, profiles deleted by API that may return, and lifted suppressions. What a run handles is
-removed by its success only; what comes meanwhile has a higher number and is left for the next one.
+Rows that Redis refused, profiles deleted by API, and lifted suppressions. What a run handles is removed by its success
+only; what comes meanwhile has a higher number and is left for the next one.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Max
 
@@ -17,6 +17,10 @@ from activation.models import DirtyId, Source, SyncRun
 # Beyond this a run writes every row rather than look for so many.
 MOST_LISTED = 50_000
 TOO_MANY = "too_many_failures"
+# Rows of the API are committed before Redis deletes, by a process that may be slow: a run that began sooner than this
+# after them handles them, and leaves them to be handled again. Doing it twice is harmless.
+SURE_AFTER = timedelta(minutes=10)
+_BY_API = (DirtyId.Reason.DELETED, DirtyId.Reason.LIFTED)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def add_profiles(
     DirtyId.objects.bulk_create(rows)
 
 
-def settle(source_id: int, *, upto: int) -> None:
+def settle(run: SyncRun) -> None:
     """Forget the ids that a run has handled by succeeding."""
-    DirtyId.objects.filter(source_id=source_id, pk__lte=upto).delete()
+    handled = DirtyId.objects.filter(source_id=run.source_id, pk__lte=run.dirty_upto)
+    assert run.snapshot_at is not None
+    handled.exclude(reason__in=_BY_API, created_at__gt=run.snapshot_at - SURE_AFTER).delete()

@@ -70,7 +70,7 @@ def _succeed(run: SyncRun) -> bool:
     counts = {name: value or 0 for name, value in sums.items()}
     if not run_states.move(run, RunState.SUCCEEDED, now=now, fences_open=False, **counts):
         return False
-    dirty_ids.settle(run.source_id, upto=run.dirty_upto)
+    dirty_ids.settle(run)
     source = Source.objects.get(pk=run.source_id)
     removed = run.kind == SyncRun.Kind.REMOVAL
     Source.objects.filter(pk=source.pk).update(

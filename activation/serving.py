@@ -90,10 +90,10 @@ def delete(
     handle = handles.get(identity.actor.organisation.pk, destination)
     _require(identity, handle, verb="delete", entity=entity, ids=ids)
     keys = list(dict.fromkeys(key for each in ids for key in _written_keys(handle, entity, each)))
-    if not suppressions.stand(handle.destination_id):
-        # Their rows did not change, so the next sync would not write them again by itself.
-        named = [(entity, each.type, each.value) for each in ids]
-        dirty_ids.add_profiles(handle.destination_id, named, reason=DirtyId.Reason.DELETED, now=now)
+    # The next sync looks after them though their rows did not change: it writes those that may return, and deletes the
+    # others once more, for a destination that loses its last writes, or is restored from a backup, has them again.
+    named = [(entity, each.type, each.value) for each in ids]
+    dirty_ids.add_profiles(handle.destination_id, named, reason=DirtyId.Reason.DELETED, now=now)
     return _delete(identity, handle, keys, now)
 
 

@@ -131,7 +131,7 @@ class Source(models.Model):
 class DirtyId(models.Model):
     """An id whose profile must be handled by the next run whatever the comparison says, encrypted.
 
-    Rows that Redis refused, profiles deleted by API that may return, and lifted suppressions. The run that handles it
+    Rows that Redis refused, profiles deleted by API, and lifted suppressions. The run that handles it
     removes it by succeeding.
     """
 

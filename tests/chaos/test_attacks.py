@@ -1,0 +1,52 @@
+"""Single attacks on a sync, each the shortest history in which it could do harm."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from activation.handles import Handle
+from activation.models import DeletedProfilesPolicy
+from tests.chaos.actions import EVERYBODY
+from tests.chaos.destination import Return
+from tests.chaos.history import History
+
+
+@pytest.fixture
+def history(begin: Callable[[], History]) -> Iterator[History]:
+    """A history in which everybody was synced once."""
+    history = begin()
+    history.customer.put(EVERYBODY, score=1, plan="silver")
+    history.start()
+    history.work()
+    yield history
+    history.clean()
+
+
+@pytest.mark.parametrize("policy", DeletedProfilesPolicy)
+def test_a_backup_does_not_bring_back_who_was_deleted_since(history: History, policy: DeletedProfilesPolicy):
+    history.set_policy(policy)
+    history.destination.back_up()
+    history.delete(["3", "4"])
+    history.destination.kill(Return.BACKUP)
+    history.destination.come_back()
+
+    history.conclude()
+
+
+@pytest.mark.parametrize("policy", DeletedProfilesPolicy)
+def test_a_delete_that_redis_gets_only_after_the_next_sync_is_followed_by_another_one(
+    history: History, monkeypatch: pytest.MonkeyPatch, policy: DeletedProfilesPolicy
+):
+    delete = Handle.delete
+
+    def late(handle: Handle, keys: list[str]) -> int:
+        history.start()
+        history.work()
+        return delete(handle, keys)
+
+    history.set_policy(policy)
+    with monkeypatch.context() as slow:
+        slow.setattr(Handle, "delete", late)
+        history.delete(["3", "4"])
+
+    history.conclude()
