@@ -15,7 +15,7 @@ from activation.run_faults import ViewUnusable
 from projects import connections
 from projects.warehouses import port
 
-_MADE_BY = re.compile(r"_r(\d+)_a\d+_[a-z]+$")
+_MADE_BY = re.compile(r"_r(\d+)_a(\d+)_[a-z]+$")
 
 
 def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
@@ -103,8 +103,8 @@ def table_prefix(source: Source) -> str:
 def drop_left_overs(run: SyncRun) -> None:
     """Drop the tables of the source's runs up to this one that nothing needs any more.
 
-    What cannot be dropped now goes with the next run. The next run may have started meanwhile: what it makes is not
-    to be touched, nor what this attempt made.
+    What cannot be dropped now goes with the next run. The next run, or the next attempt of this one, may have started
+    meanwhile: what it makes is not to be touched, nor what this attempt made.
     """
     source = Source.objects.select_related("activation__project__warehouse").get(pk=run.source_id)
     keep = run_records.tables_to_keep(source)
@@ -113,7 +113,7 @@ def drop_left_overs(run: SyncRun) -> None:
     with warehouse_of(source) as warehouse:
         for name in warehouse.tables(table_prefix(source)):
             made_by = _MADE_BY.search(name)
-            if made_by and int(made_by[1]) <= run.pk and name not in keep:
+            if made_by and (int(made_by[1]), int(made_by[2])) <= (run.pk, run.attempt) and name not in keep:
                 snapshots.drop(warehouse, name)
 
 

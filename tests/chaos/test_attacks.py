@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from activation.handles import Handle
-from activation.models import DeletedProfilesPolicy
+from activation.models import DeletedProfilesPolicy, RunState, SyncRun
 from tests.chaos.actions import EVERYBODY
 from tests.chaos.destination import Return
 from tests.chaos.history import History
+from tests.chaos.lives import Plan, What
 
 
 @pytest.fixture
@@ -49,4 +50,22 @@ def test_a_delete_that_redis_gets_only_after_the_next_sync_is_followed_by_anothe
         slow.setattr(Handle, "delete", late)
         history.delete(["3", "4"])
 
+    history.conclude()
+
+
+def test_a_worker_that_sleeps_while_it_tidies_up_leaves_the_next_attempt_its_tables(history: History):
+    history.customer.put(EVERYBODY[:8], score=2, plan="gold")
+    run = history.start()
+    history.step(plan=Plan(What.SLEEP, at=1, where="tables"))
+    assert history.sleepers
+    history.flush()
+    while not any(job.name == "snapshot" for job in history.jobs()):
+        history.step()
+    history.step()
+
+    history.wake(0)
+
+    history.work()
+    assert run is not None
+    assert SyncRun.objects.get(pk=run.pk).state == RunState.SUCCEEDED
     history.conclude()
