@@ -131,6 +131,14 @@ def update_credentials(
 
 
 @transaction.atomic
+def limit_pace(destination: RedisDestination, *, rows_per_second: int | None, by: Actor, now: datetime) -> None:
+    """Limit what all syncs together write into the destination; None lifts the limit. Raises `PermissionRefused`."""
+    by.require(Permission.MANAGE_CREDENTIALS)
+    RedisDestination.objects.filter(pk=destination.pk).update(rows_per_second=rows_per_second)
+    _record("destination_pace_limited", destination, by=by, now=now, details={"rows_per_second": rows_per_second})
+
+
+@transaction.atomic
 def delete(destination: RedisDestination, *, by: Actor, now: datetime) -> None:
     """Forget a destination that nothing syncs to and from which the profiles of every source were removed.
 

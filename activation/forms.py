@@ -82,6 +82,22 @@ class ExistingForm(forms.Form):
         field.queryset = RedisDestination.objects.filter(organisation=project.organisation).order_by("name")
 
 
+class PaceForm(forms.Form):
+    """Limits how fast syncs write into a destination."""
+
+    rows_per_second = forms.IntegerField(
+        required=False,
+        min_value=100,
+        max_value=10_000_000,
+        localize=False,
+        label="Rows per second",
+        help_text=(
+            "All syncs into this destination together write no faster. Empty: as fast as Redis takes them. "
+            "It holds for partitions that begin from now on."
+        ),
+    )
+
+
 class DisableForm(forms.Form):
     """Asks what becomes of the profiles when the sync is turned off."""
 

@@ -78,6 +78,14 @@ def beat(partition: SyncPartition, counts: Mapping[str, int]) -> bool:
     return bool(held(partition).update(heartbeat_at=Now(), **counts))
 
 
+def loading_into(destination_id: int) -> int:
+    """Count the partitions that workers load into a destination now: at least 1."""
+    loading = SyncPartition.objects.filter(
+        state=PartitionState.LOADING, heartbeat_at__isnull=False, run__source__destination=destination_id
+    )
+    return max(1, loading.count())
+
+
 @transaction.atomic
 def complete(
     partition: SyncPartition,

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from activation import guard, partitions, run_plans, run_records
 from activation.claims import Heartbeat
-from activation.engine import deltas, snapshots
+from activation.engine import deltas, profiles, room, snapshots
 from activation.engine.deltas import Delta, Known, Tables
+from activation.engine.memory import Memory
 from activation.engine.snapshots import SnapshotPlan, SnapshotReport
 from activation.guard import NeedsConfirmation
 from activation.models import Source, SyncRun
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 # A warning of a run: what left the view while its names were lost may still be in the destination.
 RECONCILE = "reconcile_advised"
+# Another one: the destination's memory limit is expected to be reached.
+MEMORY_SHORT = "memory_short"
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,11 @@ class _Names:
 
 @dataclass(frozen=True)
 class _Held:
-    """What the destination said: the marker, and each server's evictions so far."""
+    """What the destination said: the marker, each server's evictions so far, and its memory."""
 
     marker: str | None
     evictions: dict[str, int] | None
+    memory: dict[str, Memory] | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
     source = run.source
     with loader_of(source) as loader:
         # First, so that a destination that is away costs the warehouse nothing.
-        held = _Held(loader.marker(), loader.evictions())
+        held = _Held(loader.marker(), loader.evictions(), loader.memory())
     with warehouse_of(source, heartbeat) as warehouse:
         record = run_records.find(source, warehouse, prefix=table_prefix(source))
         if run.kind == SyncRun.Kind.REMOVAL:
@@ -117,6 +121,8 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
     else:
         delta = _full(warehouse, names, report, record)
     fields = _fields(run, the_plan, report, delta, decision, names) | {"evictions": held.evictions or {}}
+    if not decision.incremental and _memory_is_short(run, warehouse, the_plan, report, record, held):
+        fields["warnings"] = [*_warnings(decision), MEMORY_SHORT]
     try:
         guard.check(source, gone=delta.gone, base_rows=record.base_rows, snapshot_rows=report.rows)
     except NeedsConfirmation:
@@ -229,10 +235,32 @@ def _fields(
         "null_ids": report.null_ids,
         "duplicate_ids": report.duplicate_ids,
         "invalid_ids": report.invalid_ids,
-        "warnings": [RECONCILE] if decision.reason in run_plans.NAMES_LOST else [],
+        "warnings": _warnings(decision),
         "error_code": "",
         "error": "",
     }
+
+
+def _warnings(decision: Decision) -> list[str]:
+    return [RECONCILE] if decision.reason in run_plans.NAMES_LOST else []
+
+
+def _memory_is_short(
+    run: SyncRun, warehouse: port.Warehouse, the_plan: SnapshotPlan, report: SnapshotReport, record: Record, held: _Held
+) -> bool:
+    """Tell whether the profiles that are new to the destination are expected not to fit into it.
+
+    A warning only: the estimate knows neither what others do with the server nor how it packs what it holds.
+    """
+    if not held.memory or not any(server.maximum for server in held.memory.values()):
+        return False
+    source, destination = run.source, run.source.destination
+    key_prefix = profiles.prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
+    each = room.bytes_per_profile(
+        warehouse, the_plan, snapshot=_Names.of(run).snapshot, prefix=key_prefix, field=source.feature_view
+    )
+    new = report.rows if held.marker is None else max(0, report.rows - record.base_rows)
+    return room.is_short(new * each, held.memory)
 
 
 def _note_stopped(run: SyncRun, fields: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ from activation.engine import snapshots
 from activation.engine.bookkeeping import FenceMissing, FenceMoved
 from activation.engine.encoding import Encoder
 from activation.engine.errors import DestinationError
+from activation.engine.pace import Pace
 from activation.engine.profiles import prefix
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions
 from activation.models import PartitionState, RunState, SyncPartition, SyncRun
@@ -60,10 +61,17 @@ def load_partition(partition_id: int, *, now: datetime) -> int | None:
     partition = partitions.claim(partition_id, now=now)
     if partition is None:
         return None
-    counts = Counts()
-    with Heartbeat(lambda: partitions.beat(partition, counts.as_fields())) as heartbeat:
+    destination = partition.run.source.destination
+    counts, pace = Counts(), Pace(destination.rows_per_second)
+
+    def beat() -> bool:
+        if destination.rows_per_second:
+            pace.among = partitions.loading_into(destination.pk)
+        return partitions.beat(partition, counts.as_fields())
+
+    with Heartbeat(beat) as heartbeat:
         try:
-            _load(partition, counts, heartbeat)
+            _load(partition, counts, pace, heartbeat)
             done = partitions.complete(
                 partition,
                 counts.as_fields(),
@@ -119,9 +127,11 @@ def _close_fences(run: SyncRun) -> None:
         SyncRun.objects.filter(pk=run.pk, fence_attempt=run.fence_attempt).update(fences_open=False)
 
 
-def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> None:
+def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heartbeat) -> None:
     run, source = partition.run, partition.run.source
     destination = source.destination
+    if destination.rows_per_second:
+        pace.among = partitions.loading_into(destination.pk)
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     kept_out = Suppressions(partial(suppressions.since, destination.pk), settings.SUPPRESSION_KEYS)
     with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
@@ -138,6 +148,7 @@ def _load(partition: SyncPartition, counts: Counts, heartbeat: Heartbeat) -> Non
                 suppressions=kept_out,
                 still_ours=lambda: heartbeat.ours,
                 counts=counts,
+                pace=pace,
                 cancel=warehouse.cancel,
             )
             table = run.deletes_table

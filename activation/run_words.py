@@ -7,6 +7,10 @@ fails a test and not a reader.
 from activation import guard, run_plans
 
 WARNINGS: dict[str, str] = {
+    "memory_short": (
+        "The profiles are expected to need more memory than Redis may use (maxmemory). Give it more, or it refuses "
+        "writes before the sync is done."
+    ),
     "sync_log_not_written": "The sync log could not be written; the sync itself is complete.",
     "reconcile_advised": (
         "What named the profiles in Redis was lost, so some that left the view meanwhile may still be there. "

@@ -45,6 +45,7 @@ urlpatterns = [
     path(
         "o/<slug:organisation>/destinations/<path:destination>/settings", destinations.show_settings, name="destination"
     ),
+    path("o/<slug:organisation>/destinations/<path:destination>/pace", destinations.pace, name="destination_pace"),
     path(
         "o/<slug:organisation>/destinations/<path:destination>/sources",
         destinations.show_sources,

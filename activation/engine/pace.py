@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """A limit of rows per second; without one it never waits."""
+    """A limit of rows per second, shared with others by telling it `among` how many; without a limit it never waits."""
 
     def __init__(
         self,
@@ -15,6 +15,7 @@ class Pace:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rate = rows_per_second
+        self.among = 1  # how many loads share the limit at the moment
         self._clock = clock
         self._sleep = sleep
         self._free_at = 0.0
@@ -30,4 +31,4 @@ class Pace:
         now = self._clock()
         if self._free_at > now:
             self._sleep(self._free_at - now)
-        self._free_at = max(self._free_at, now) + rows / self._rate
+        self._free_at = max(self._free_at, now) + rows * self.among / self._rate

@@ -33,6 +33,7 @@ class RedisDestination(models.Model):
 
     `public_id` is unique within the organisation only (ids may be adopted), so it is always looked up together with
     the organisation. `version` grows with every change, so that processes drop cached connections.
+    `rows_per_second` limits what all syncs together write into it.
     """
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="destinations")
@@ -42,6 +43,7 @@ class RedisDestination(models.Model):
     settings = models.JSONField(default=dict)
     credentials = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=1)
+    rows_per_second = models.PositiveIntegerField(null=True)
     last_suppression = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -1,14 +1,17 @@
 """The organisation's Redis destinations: the list, and each one's settings and sources. Secrets are never shown."""
 
+from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import SignedInRequest, organisation_page
-from activation import standings
+from accounts.access import SignedInRequest, organisation_page, see_other
+from accounts.roles import Permission
+from activation import destinations, standings
 from activation.access import destination_for, destinations_of
+from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
 
 
@@ -26,7 +29,25 @@ def show_list(request: SignedInRequest) -> HttpResponse:
 def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show a destination's id and how it is reached."""
     row = destination_for(request.actor, destination)
-    return render(request, "activation/destination.html", {"destination": row, "facts": _facts(row)})
+    may_change = request.actor.may(Permission.MANAGE_CREDENTIALS)
+    context = {"destination": row, "facts": _facts(row), "may_change": may_change}
+    return render(request, "activation/destination.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page(permission=Permission.MANAGE_CREDENTIALS)
+def pace(request: SignedInRequest, destination: str) -> HttpResponse:
+    """Show and change how fast syncs may write into a destination."""
+    row = destination_for(request.actor, destination)
+    initial = {"rows_per_second": row.rows_per_second}
+    form = PaceForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_valid():
+        limit = form.cleaned_data["rows_per_second"]
+        destinations.limit_pace(row, rows_per_second=limit, by=request.actor, now=timezone.now())
+        messages.success(request, "The limit is changed." if limit else "There is no limit any more.")
+        return see_other("activation:destination", organisation=request.organisation.slug, destination=row.public_id)
+    context = {"destination": row, "form": form}
+    return render(request, "activation/destination_pace.html", context, status=422 if form.errors else 200)
 
 
 @require_safe

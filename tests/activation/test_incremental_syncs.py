@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from activation import dirty_ids, guard, recovery, run_steps
+from activation import dirty_ids, guard, partitions, recovery, run_steps
 from activation.models import Activation, DirtyId, GuardChoice, RunState, Source, SyncPartition, SyncRun
 from config.embedded import EmbeddedServer
 from tests.activation.world import World, build, expected
@@ -272,3 +272,34 @@ def fail_after_loading(world: World) -> None:
     for partition in SyncPartition.objects.filter(run=run):
         run_steps.load_partition(partition.pk, now=timezone.now())
     SyncRun.objects.filter(pk=run.pk).update(state=RunState.FAILED)
+
+
+def test_a_full_sync_warns_when_the_profiles_are_expected_not_to_fit(world):
+    world.redis.config_set("maxmemory-policy", "noeviction")
+    world.redis.config_set("maxmemory", world.redis.info("memory")["used_memory"] + 20_000)
+
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+
+    assert world.again(run).warnings == ["memory_short"]
+    world.redis.config_set("maxmemory", world.redis.info("memory")["used_memory"] + 10_000_000)
+    assert world.work(run).state == RunState.SUCCEEDED
+    assert world.sync().warnings == []
+
+
+def test_a_destination_that_evicted_keys_is_filled_again(world):
+    world.sync()
+    source = Source.objects.get()
+    Source.objects.update(base_evictions=dict.fromkeys(source.base_evictions, -1))
+
+    assert world.sync().full_reason == "evicted"
+
+
+def test_the_limit_of_rows_is_shared_by_what_loads_into_the_destination(world):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    assert partitions.loading_into(world.source.destination_id) == 1
+    for waiting in SyncPartition.objects.filter(run=run)[:2]:
+        partitions.claim(waiting.pk, now=timezone.now())
+
+    assert partitions.loading_into(world.source.destination_id) == 2

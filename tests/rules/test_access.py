@@ -75,6 +75,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:alert_test": (NOT_ALLOWED, ADMIN),
     "activation:destinations": (VIEWER, NOT_ALLOWED),
     "activation:destination": (VIEWER, NOT_ALLOWED),
+    "activation:destination_pace": (ADMIN, ADMIN),
     "activation:destination_sources": (VIEWER, NOT_ALLOWED),
     "activation:source": (VIEWER, NOT_ALLOWED),
     "activation:source_settings": (VIEWER, ADMIN),
