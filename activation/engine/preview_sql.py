@@ -36,7 +36,7 @@ def differing(
         f", CASE WHEN s.{digest} <> b.{digest} THEN 1 ELSE 0 END AS {flag}"
         for digest, flag in zip(hashes, flags, strict=True)
     )
-    taken = _hashed(dialect, snapshot, chosen, [Column(f"c{now}", type_) for now, _, type_ in pairs])
+    taken = _hashed(dialect, snapshot, chosen, [Column(f"c{place}", type_) for place, _, type_ in pairs])
     before = _hashed(dialect, base, chosen, [Column(f"c{then}", type_) for _, then, type_ in pairs])
     total = _sum([flags[number] for number in counted])
     joined = f"SELECT s.{row_id} AS {row_id}{different} FROM ({taken}) s JOIN ({before}) b ON b.{row_id} = s.{row_id}"

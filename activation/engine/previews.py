@@ -102,7 +102,7 @@ def compare(
     [(_, new)] = warehouse.fetch(delta_sql.count_changed(dialect, tables.chosen), uses=[tables.chosen])
     added = _whole(new)
     pairs = _pairs(taken, base)
-    names = [taken.columns[now].name for now, _, _ in pairs]
+    names = [taken.columns[place].name for place, _, _ in pairs]
     counted = [number for number, name in enumerate(names) if name not in ignored]
     select = sql.differing(
         dialect, snapshot=taken.name, base=base.name, chosen=tables.chosen, pairs=pairs, counted=counted
@@ -181,7 +181,7 @@ def _column_changes(
 def _pairs(taken: Side, base: Side) -> list[sql.Pair]:
     """Pair the columns that both have by name and type."""
     places = {column: place for place, column in enumerate(base.columns)}
-    return [(now, places[column], column.type) for now, column in enumerate(taken.columns) if column in places]
+    return [(place, places[column], column.type) for place, column in enumerate(taken.columns) if column in places]
 
 
 def _read(warehouse: Warehouse, side: Side, sample: str) -> dict[str, str]:
