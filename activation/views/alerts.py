@@ -32,7 +32,9 @@ def show(request: SignedInRequest, project: Project) -> HttpResponseBase:
     if activation is None:
         return render(request, "activation/alerts.html", {"project": project})
     row = alerts.of(activation)
-    form = AlertForm(request.POST or None, initial=initial_of(row), organisation=request.organisation)
+    form = AlertForm(
+        request.POST if request.method == "POST" else None, initial=initial_of(row), organisation=request.organisation
+    )
     if form.is_valid():
         alerts.change(activation, form.wanted(), by=request.actor, now=timezone.now())
         messages.success(request, "The alerts are changed.")

@@ -22,7 +22,7 @@ _ASKED = ["GET", "HEAD", "POST"]
 @project_page(permission=Permission.MANAGE_ACTIVATION)
 def disable(request: SignedInRequest, project: Project) -> HttpResponse:
     """Ask before turning the sync off, and whether the profiles go as well, then do."""
-    form = DisableForm(request.POST or None)
+    form = DisableForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
         return render(request, "activation/disable.html", {"project": project, "form": form})
     remove = form.cleaned_data["remove"]

@@ -73,7 +73,7 @@ def test_the_destination_holds_exactly_the_demos_views(facts):
 
 
 def test_a_sync_by_command_waits_and_tells_its_counts(up, facts):
-    done = up.manage("sync", facts["project"], "--wait", "--json")
+    done = up.manage("sync", facts["project"], "--full", "--wait", "--json")
 
     assert done.returncode == 0, done.stderr
     runs = json.loads(done.stdout)["runs"]
