@@ -27,7 +27,6 @@ NAMES = [
     "back\\slash",
     "a.b[0]*$@",
     "Ü 日本",
-    "tab\there",
 ]
 
 
