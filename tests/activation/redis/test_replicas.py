@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from activation.engine.connection import RedisSettings
+from activation.engine.errors import DestinationError
 from activation.engine.loader import Bookkeeping, Claim, Loader
 from activation.engine.slots import slot_of
 from activation.engine.store import Store
@@ -100,3 +101,33 @@ def test_one_server_has_no_replicas_to_read_from(valkey_place: Place):
     plain = {"address": valkey_place.settings.address, "readFromReplicas": True}
 
     assert not RedisSettings.from_plain(plain, {}).read_from_replicas
+
+
+def test_readers_go_on_while_a_clusters_primary_is_dead_and_deletes_find_the_promoted_replica(tmp_path):
+    with ValkeyCluster(tmp_path) as cluster:
+        owner = cluster.owner_of(slot_of(KEY))
+        replica = cluster.add_replica(owner)
+        with cluster.client(owner) as client:
+            client.execute_command("HSET", KEY, "view", "{}")
+            client.execute_command("WAIT", 1, 2_000)
+        store = open_store(replace(cluster.settings, read_from_replicas=True), command_timeout=0.2)
+        assert store.read(KEY) == FIELDS
+
+        cluster.servers[owner].kill()
+        cluster.servers[owner] = replica
+        assert [store.read(KEY) for _ in range(20)] == [FIELDS] * 20
+        assert deleted_within(10.0, store) == 1
+        assert calls(replica.port, cluster.password, "unlink") == 1
+        store.close()
+
+
+def deleted_within(seconds: float, store: Store) -> int:
+    """Delete the profile, repeating what cannot be done for the moment; returns how many were deleted."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return store.delete([KEY])
+        except DestinationError as error:
+            if not error.transient or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
