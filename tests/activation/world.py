@@ -107,8 +107,8 @@ def expected(rows: Iterable[tuple[str, int | None]]) -> dict[str, dict[str, obje
     return {email: {VIEW: {"user_main_id": f"m-{email}", "email": email, "score": score}} for email, score in rows}
 
 
-def build(by: Actor, server: EmbeddedServer) -> World:
-    """Make the records of a world in the actor's organisation."""
+def build(by: Actor, server: EmbeddedServer, *, destination: RedisDestination | None = None) -> World:
+    """Make the records of a world in the actor's organisation; the server is the destination unless another is given."""
     settings.DUCKDB_DIR.mkdir(parents=True, exist_ok=True)
     warehouse = Warehouse.objects.create(
         organisation=by.organisation,
@@ -119,7 +119,7 @@ def build(by: Actor, server: EmbeddedServer) -> World:
     project = Project.objects.create(
         organisation=by.organisation, warehouse=warehouse, output_schema="profiles", name="Customers", slug="customers"
     )
-    destination = destination_of(by, server)
+    destination = destination or destination_of(by, server)
     activation = Activation.objects.create(project=project, destination=destination, enabled_by=by.name)
     source = Source.objects.create(
         activation=activation,
