@@ -136,7 +136,7 @@ def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | Non
         ("Without an id", run.null_ids, "Null or blank, left out"),
         ("Duplicates", run.duplicate_ids, "Rows that repeat another one exactly, counted once"),
         ("Invalid", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),
-        ("Kept", run.kept_rows, "Invalid ids that had a profile, which stays"),
+        ("Kept", run.kept_rows, "Left the view, but the sync was applied without deletes"),
     ]
 
 
