@@ -115,6 +115,7 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
         base=record.base,
         base_columns=columns_of(source.columns),
         keep=guard.keeps_everybody(source),
+        laid_out=not decision.incremental,
     )
     if decision.incremental:
         delta = _incremental(warehouse, names, the_plan, report, record)

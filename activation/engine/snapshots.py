@@ -95,8 +95,12 @@ def take(
     base: str | None = None,
     base_columns: Sequence[Column] | None = None,
     keep: bool = False,
+    laid_out: bool = True,
 ) -> SnapshotReport:
-    """Make the snapshot `name` of a view, laid out by partition, and return its counts.
+    """Make the snapshot `name` of a view and return its counts.
+
+    It is laid out by partition, unless it is not to be read by partition: ordering whole rows costs as much as the rest
+    where they do not fit into memory, and an incremental run reads its upserts and never its snapshot.
 
     `base` is the snapshot that the destination is known to hold: the row of an invalid id is carried over from it, by
     name and type of columns (`base_columns`; without them the base's columns are the plan's), NULL where it had none.
@@ -109,7 +113,8 @@ def take(
     dialect, shape = warehouse.dialect, _shape(plan)
     partitions = partitions_for(_view_rows(warehouse, plan.relation), plan.partition_rows)
     with _dropped_on_failure(warehouse, name):
-        warehouse.create(name, sql.copied(dialect, plan.relation, shape, partitions=partitions), partitioned=True)
+        copied = sql.copied(dialect, plan.relation, shape, partitions=partitions)
+        warehouse.create(name, copied, partitioned=laid_out)
         report = _count(warehouse, name, partitions)
         repeated = report.duplicate_ids + report.invalid_ids > 0
         if not repeated and not report.null_ids and not keep:
@@ -122,7 +127,7 @@ def take(
         partitions = partitions_for(report.rows + report.kept, plan.partition_rows)
         select = sql.cleaned(dialect, shape, name, partitions=partitions, repeated=repeated, base=carried, keep=keep)
         uses = [name] if carried is None else [name, carried.name]
-        rows = warehouse.create(name, select, partitioned=True, uses=uses)
+        rows = warehouse.create(name, select, partitioned=laid_out, uses=uses)
     return replace(report, rows=rows, partitions=partitions)
 
 
