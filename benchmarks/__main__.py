@@ -1,7 +1,7 @@
-"""`make bench`: syncs beside a raw loader, reads beside a bare WSGI app, in one run on this machine.
+"""`make bench`: syncs beside a raw loader, incremental ones beside full ones, reads beside a bare WSGI app.
 
-Prints ratios against yardsticks measured in the same run; absolute figures depend on the machine. Rows, pairs and
-seconds can be set: `python -m benchmarks --rows 1000000 --pairs 5 --seconds 10`.
+All in one run on this machine. Prints ratios against yardsticks measured in the same run; absolute figures depend on
+the machine. Parts, rows, pairs and seconds can be set: `python -m benchmarks --parts syncs --rows 1000000 --pairs 5`.
 """
 
 import argparse
@@ -13,29 +13,45 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
+PARTS = ("syncs", "incremental", "workers", "busy-reads", "reads")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure")
+    parser.add_argument("--rows", type=int, default=200_000, help="of the syncs beside redis-cli --pipe")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--cases", default="duckdb,postgresql,cluster", help="which syncs; empty for none")
-    parser.add_argument("--no-reads", action="store_true")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement of reads")
+    parser.add_argument("--cases", default="duckdb,postgresql,cluster", help="which of those syncs")
+    parser.add_argument("--incremental-rows", default="1000000", help="one number of rows or several")
+    parser.add_argument("--incremental-case", default="duckdb", choices=("duckdb", "postgresql"))
+    parser.add_argument("--busy-rows", type=int, default=1_000_000, help="of the parts workers and busy-reads")
     options = parser.parse_args()
+    parts = options.parts.split(",")
 
     import django
 
     django.setup()
 
-    from benchmarks import machine, reads, sync_load
+    from django.core.management import call_command
+
+    from benchmarks import busy_reads, incremental, machine, reads, sync_load, workers
 
     print(machine.describe())
-    with tempfile.TemporaryDirectory(prefix="activation-bench-") as folder:
-        cases = tuple(case for case in options.cases.split(",") if case)
-        if cases:
-            sync_load.run(Path(folder), rows=options.rows, pairs=options.pairs, cases=cases)
-        if not options.no_reads:
-            reads.run(Path(folder), pairs=options.pairs, seconds=options.seconds)
+    call_command("migrate", verbosity=0)
+    with tempfile.TemporaryDirectory(prefix="activation-bench-") as name:
+        folder = Path(name)
+        if "syncs" in parts:
+            sync_load.run(folder, rows=options.rows, pairs=options.pairs, cases=tuple(options.cases.split(",")))
+        if "incremental" in parts:
+            sizes = [int(rows) for rows in options.incremental_rows.split(",")]
+            incremental.run(folder, rows=sizes, case=options.incremental_case)
+        if "workers" in parts:
+            workers.run(folder, rows=options.busy_rows, pairs=options.pairs)
+        if "busy-reads" in parts:
+            busy_reads.run(folder, rows=options.busy_rows, pairs=options.pairs, seconds=options.seconds)
+        if "reads" in parts:
+            reads.run(folder, pairs=options.pairs, seconds=options.seconds)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -27,9 +29,47 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that any thread of a process started and that still are there (Linux; elsewhere none)."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in thread.read_text().split()]
+    return found
+
+
+def command(pid: int) -> str:
+    """Return the command line of a process, or nothing where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
+def bytes_read(pid: int) -> int:
+    """Return the bytes a process has read so far, from wherever (Linux)."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("rchar")))
+
+
+def room(folder: Path, *, disk: int, memory: int) -> str:
+    """Say what is free beside the bytes that are needed; end with "not enough" where they are not there."""
+    free_disk, free_memory = shutil.disk_usage(folder).free, _available()
+    said = (
+        f"disk: {free_disk / 2**30:.0f} GiB free, {disk / 2**30:.1f} needed; "
+        f"memory: {free_memory / 2**30:.0f} GiB free, {memory / 2**30:.1f} needed"
+    )
+    return said if free_disk >= disk and free_memory >= memory else f"{said}: not enough"
+
+
+def _available() -> int:
+    if Path("/proc/meminfo").exists():
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(descendant for child in children for descendant in _family(int(child)))]
+    return [pid, *(descendant for child in children(pid) for descendant in _family(child))]
 
 
 def pin(pid: int, core: int) -> None:

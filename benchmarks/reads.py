@@ -5,21 +5,15 @@ The server is pinned to one core, the load generator (wrk) and Redis to the othe
 
 import json
 import os
-import re
 import shutil
 import statistics
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import machine
-from config.embedded import EmbeddedServer, free_port
+from benchmarks import api_server, machine
+from benchmarks.api_server import CONNECTIONS
+from config.embedded import EmbeddedServer
 
-CONNECTIONS = 16
 TRAITS = {f"trait_{n}": f"value {n} of twenty" for n in range(20)}
 
 
@@ -53,7 +47,7 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
             "id": {"type": "email", "value": "a@b.example"},
         }
         headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
-        script = _script(folder, body, headers)
+        script = api_server.script(folder / "read.lua", headers, f"[==[{json.dumps(body)}]==]")
         bare = {**os.environ, "BARE_REDIS_URL": server.url(), "BARE_KEY_PREFIX": prefix}
         ours, yardstick = [], []
         for _ in range(pairs):
@@ -80,60 +74,12 @@ def _fill(server: EmbeddedServer, prefix: str) -> None:
         client.hset(f"{prefix}user:email:a@b.example", "features_by_email", json.dumps(TRAITS, separators=(",", ":")))
 
 
-def _script(folder: Path, body: dict, headers: dict[str, str]) -> Path:
-    lines = ['wrk.method = "POST"', f"wrk.body = [==[{json.dumps(body)}]==]"]
-    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
-    lines += [
-        "done = function(summary, latency)",
-        '  io.write(string.format("p99us=%d bad=%d\\n", latency:percentile(99), summary.errors.status))',
-        "end",
-    ]
-    script = folder / "read.lua"
-    script.write_text("\n".join(lines))
-    script.chmod(0o600)
-    return script
-
-
 def _serve(application: str, environment: dict[str, str], script: Path, body, headers, seconds: int) -> Served:
-    port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port), "--workers", "1"]
-    command += ["--blocking-threads", "4", "--no-ws", "--log-level", "error", application]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}/v2/activation"
-        _wait(url, body, headers)
+    with api_server.serving(application, environment, body, headers) as server:
         machine.pin(server.pid, 0)
-        _wrk(url, script, 1)
+        api_server.ask(server.url, script, 1, core=1)
         before = machine.cpu_seconds(server.pid)
-        rate, requests, p99 = _wrk(url, script, seconds)
+        answered = api_server.ask(server.url, script, seconds, core=1)
         used = machine.cpu_seconds(server.pid) - before
-        return Served(rate, used / requests * 1e6, p99)
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _wait(url: str, body: dict, headers: dict[str, str]) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)
-            with urllib.request.urlopen(request, timeout=2) as answer:
-                assert json.load(answer)["data"], "the read found nothing"
-            return
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def _wrk(url: str, script: Path, seconds: int) -> tuple[float, int, float]:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
-    if shutil.which("taskset"):
-        command = ["taskset", "-c", str(min(1, (os.cpu_count() or 1) - 1)), *command]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    [rate] = re.findall(r"Requests/sec:\s+([\d.]+)", printed)
-    [requests] = re.findall(r"(\d+) requests in", printed)
-    [(p99, bad)] = re.findall(r"p99us=(\d+) bad=(\d+)", printed)
-    assert bad == "0", f"{bad} requests were refused"
-    return float(rate), int(requests), int(p99) / 1000
+    assert answered.bad == 0, f"{answered.bad} requests were refused"
+    return Served(answered.rate, used / answered.requests * 1e6, answered.p99)
