@@ -22,7 +22,7 @@ def people(customer: Customer, *rows: str, table: str = PEOPLE) -> None:
 
 def taken(customer: Customer, **changes: object) -> tuple[SnapshotPlan, Side]:
     """Take a snapshot of the view as it is now."""
-    the_plan, name = plan(customer, **changes), a_name("preview")
+    the_plan, name = plan(customer, "email", **changes), a_name("preview")
     return the_plan, Side(name, the_plan.columns, take(customer.warehouse, the_plan, name=name).rows)
 
 

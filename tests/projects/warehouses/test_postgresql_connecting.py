@@ -13,8 +13,8 @@ from adbc_driver_manager import AdbcStatusCode, OperationalError
 from projects.warehouses import port
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
 from projects.warehouses.postgresql_errors import connection_error
+from tests.certificates import Certificates
 from tests.postgres import PostgresServer, cluster
-from tests.redis_servers import Certificates
 
 # As PostgreSQL 15 says it with lc_messages in German, Japanese and French.
 SAID = [
