@@ -5,8 +5,8 @@ chunk Redis acknowledged. Whatever the order of the two, one of them deletes las
 become visible in their own order: they are taken while holding the lock on the destination's row, which is released
 by the commit, so that whoever has seen number n will never see a smaller one appear.
 
-What is kept about the person is a keyed digest. The key itself is kept only encrypted, and only until Redis has
-acknowledged the delete and the syncs that were under way then have ended.
+What is kept about the person is a keyed digest, and a checksum sealed with the same secret. The key itself is kept only
+encrypted, and only until Redis has acknowledged the delete and the syncs that were under way then have ended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ from accounts import audit, vault
 from accounts.actors import Actor
 from activation import handles
 from activation.engine import profiles
+from activation.engine.kept_out import Mark
 from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression, SyncRun
 
 # A delete that is just being made by the process that was asked for it is left to that process.
@@ -73,6 +74,7 @@ def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, n
             destination=destination,
             sequence=last - offset,
             digest=digests[version],
+            sealed_checksum=_sealed(version, digests[version], profiles.key_checksum(key)),
             key_version=version,
             pending_key=vault.encrypt(key),
             requested_by=by.name,
@@ -106,18 +108,23 @@ def lift(destination: RedisDestination, keys: Sequence[str], *, now: datetime) -
     return rows.update(lifted_at=now, pending_key="")
 
 
-def since(destination_id: int, sequence: int) -> tuple[int, list[str]]:
-    """List digests of the suppressions numbered above `sequence` that stand, and the highest number seen.
+def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
+    """List the marks of the suppressions numbered above `sequence` that stand, and the highest number seen.
 
-    Call it again with that number for what came later; with 0 for all of them.
+    Call it again with that number for what came later; with 0 for all of them. One whose secret is not set any more
+    has no mark: nobody could tell its key.
     """
     rows = list(
         Suppression.objects.filter(destination_id=destination_id, sequence__gt=sequence)
         .order_by("sequence")
-        .values_list("sequence", "digest", "lifted_at")
+        .values_list("sequence", "key_version", "digest", "sealed_checksum", "lifted_at")
     )
     last = rows[-1][0] if rows else sequence
-    return last, [digest for _, digest, lifted_at in rows if lifted_at is None]
+    return last, [
+        Mark(_sealed(version, digest, sealed), digest)
+        for _, version, digest, sealed, lifted_at in rows
+        if lifted_at is None and version in settings.SUPPRESSION_KEYS
+    ]
 
 
 def retry_pending(now: datetime) -> int:
@@ -198,3 +205,9 @@ def _digests(key: str) -> dict[int, str]:
     """Digest a key with every version of the suppression key, since older rows keep the version they were made with."""
     keys: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
     return {version: profiles.suppression_digest(secret, key) for version, secret in keys.items()}
+
+
+def _sealed(version: int, digest: str, checksum: int) -> int:
+    """Seal a checksum with a version of the suppression key, or open a sealed one."""
+    keys: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
+    return profiles.sealed_checksum(keys[version], digest, checksum)

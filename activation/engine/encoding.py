@@ -12,8 +12,10 @@ from typing import Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from activation.engine.rows import Rows
+from activation.engine.kept_out import KeptOut, Mark
+from activation.engine.rows import Rows, marked
 from projects.warehouses.port import Kind, Value
 
 OUTPUT = pa.schema([("key", pa.string()), ("json", pa.string()), ("suppressed", pa.bool_())])
@@ -46,21 +48,16 @@ class Encoder:
         prefix: str,
         values: Sequence[Value],
         secrets: Mapping[int, bytes] | None = None,
-        suppressed: Iterable[str] = (),
+        suppressed: Iterable[Mark] = (),
     ) -> None:
         self._prefix = prefix
         self._names = ["_id", *(f"c{position}" for position in range(len(values)))]
         self._json = _json_object(values)
-        self._secrets = [f"secret{number}" for number in range(len(secrets or {}))]
+        self._kept_out = KeptOut((secrets or {}).values(), suppressed)
         self._connection = duckdb.connect(":memory:", config=_LOCKED_DOWN)
-        self._connection.execute("CREATE TABLE suppressed (digest VARCHAR)")
         self._connection.execute("SET VARIABLE prefix = ?", [prefix])
-        for name, secret in zip(self._secrets, (secrets or {}).values(), strict=True):
-            self._connection.execute(f"SET VARIABLE {name} = ?", [secret.hex()])
         self._source = _Source()
         self._prepared: dict[str, str] = {}
-        self._any_suppressed = False
-        self.suppress(suppressed)
 
     def __enter__(self) -> Self:
         return self
@@ -68,24 +65,18 @@ class Encoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def suppress(self, digests: Iterable[str]) -> None:
-        """Take further digests (`profiles.suppression_digest`) as suppressed from the next batch on."""
-        table = pa.table({"digest": pa.array(list(digests), pa.string())})
-        if table.num_rows == 0:
-            return
-        if not self._secrets:
-            raise ValueError("suppressions cannot be honoured without the keys of their digests")
-        self._connection.register("new_digests", table)
-        self._connection.execute("INSERT INTO suppressed SELECT digest FROM new_digests")
-        self._connection.unregister("new_digests")
-        self._any_suppressed = True
+    def suppress(self, marks: Iterable[Mark]) -> None:
+        """Take further profiles as suppressed from the next batch on."""
+        self._kept_out.add(marks)
 
     def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the keys and JSON texts of a batch's rows, in its order."""
         if batch.num_rows == 0:
             return pa.RecordBatch.from_pylist([], schema=OUTPUT)
-        select = "SELECT key, CASE WHEN suppressed THEN NULL ELSE json END AS json, suppressed"
-        return _one_batch(self._run(batch, select)).cast(OUTPUT)
+        key, text = _one_batch(self._run(batch, "SELECT key, json")).columns
+        suppressed = marked(len(key), self._kept_out.hits(Rows("", key, text)))
+        without = pc.if_else(suppressed, pa.scalar(None, text.type), text)
+        return pa.RecordBatch.from_arrays([key, without, suppressed], names=OUTPUT.names).cast(OUTPUT)
 
     def pack(self, batch: pa.RecordBatch) -> Rows:
         """Return a batch's rows as Redis reads them, in its order; suppressed ones as rows to be removed.
@@ -95,16 +86,16 @@ class Encoder:
         ids = _plain_column(batch.column(0)).cast(pa.string())
         if batch.num_rows == 0:
             return Rows.gone(self._prefix, ids)
-        packed = f"concat({_bulk('key')}, {_bulk('json')})"
-        found = self._run(batch, f"SELECT CASE WHEN suppressed THEN NULL ELSE {packed} END AS packed")
-        return Rows(self._prefix, ids, _one_batch(found).column(0))
+        found = self._run(batch, f"SELECT concat({_bulk('key')}, {_bulk('json')}) AS packed")
+        rows = Rows(self._prefix, ids, _one_batch(found).column(0))
+        return rows.removing(self._kept_out.hits(rows))
 
     def close(self) -> None:
         """Free the memory; closing twice is fine."""
         self._connection.close()
 
     def _run(self, batch: pa.RecordBatch, select: str) -> pa.Table:
-        """Select from `key`, `json` and `suppressed` of a batch's rows.
+        """Select from `key` and `json` of a batch's rows.
 
         Planning costs as much as encoding thousands of rows, so each statement is prepared once and reads whatever
         batch the source holds.
@@ -113,21 +104,12 @@ class Encoder:
         if self._source.take(plain):
             self._connection.register("batch", self._source)
             self._prepared.clear()
-        sql = f"{select} FROM ({self._rows()})"
+        rows = f"SELECT getvariable('prefix') || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
+        sql = f"{select} FROM ({rows})"
         if sql not in self._prepared:
             self._prepared[sql] = f"encode{len(self._prepared)}"
             self._connection.execute(f"PREPARE {self._prepared[sql]} AS {sql}")
         return self._connection.sql(f"EXECUTE {self._prepared[sql]}").to_arrow_table()
-
-    def _rows(self) -> str:
-        key = f"SELECT getvariable('prefix') || _id AS key, {self._json} AS json FROM batch"  # noqa: S608 - made of positions and literals
-        if not self._any_suppressed:
-            return f"SELECT key, json, false AS suppressed FROM ({key})"  # noqa: S608 - as above
-        digests = [
-            f"sha256(getvariable('{name}') || sha256(getvariable('{name}') || key)) IN (SELECT digest FROM suppressed)"  # noqa: S608 - as above
-            for name in self._secrets
-        ]
-        return f"SELECT key, json, {' OR '.join(digests)} AS suppressed FROM ({key})"  # noqa: S608 - as above
 
 
 class _Source:

@@ -7,9 +7,10 @@ each other in the array follow each other in memory, so a chunk of a command is 
 
 from binascii import crc_hqx
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
+from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,6 +53,10 @@ class Rows:
         text: str = self.ids[position].as_py()
         return text
 
+    def key(self, position: int) -> str:
+        """Return a row's key."""
+        return self.prefix + self.id(position)
+
     def keys(self) -> list[str]:
         """Return every row's key."""
         return [self.prefix + text for text in self.ids.to_pylist()]
@@ -69,11 +74,10 @@ class Rows:
 
     def removing(self, positions: Sequence[int]) -> "Rows":
         """Return the same rows, with those at some positions to be removed."""
-        marks = bytearray(len(self))
-        for position in positions:
-            marks[position] = 1
-        mask = pa.array(marks, pa.uint8()).cast(pa.bool_())
-        return replace(self, packed=pc.if_else(mask, pa.scalar(None, self.packed.type), self.packed))
+        if not positions:
+            return self
+        gone = marked(len(self), positions)
+        return replace(self, packed=pc.if_else(gone, pa.scalar(None, self.packed.type), self.packed))
 
     def split(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return the positions of rows to write and of rows to remove."""
@@ -90,6 +94,12 @@ class Rows:
             return []
         return [position for position, found in enumerate(sizes.to_pylist()) if found is not None and found > size]
 
+    def checksums(self) -> list[int]:
+        """Return each key's checksum (`activation.engine.profiles.key_checksum`)."""
+        ids: list[bytes] = self.ids.cast(pa.binary()).to_pylist()
+        start = crc32(self.prefix.encode())  # CRC-32 goes on where it stopped, so the prefix counts once
+        return [crc32(text, start) for text in ids]
+
     def slots(self) -> Iterator[int]:
         """Yield each key's slot in a cluster (`activation.engine.slots`)."""
         prefix = self.prefix.encode()
@@ -98,6 +108,14 @@ class Rows:
             return (slot_of(prefix + text) for text in ids)
         start = crc_hqx(prefix, 0)  # CRC16 goes on where it stopped, so the prefix counts once
         return (slot_of(prefix + text) if b"{" in text else crc_hqx(text, start) % SLOTS for text in ids)
+
+
+def marked(count: int, positions: Iterable[int]) -> pa.Array:
+    """Return `count` booleans that are true at some positions."""
+    marks = bytearray(count)
+    for position in positions:
+        marks[position] = 1
+    return pa.array(marks, pa.uint8()).cast(pa.bool_())
 
 
 def bulk(text: Text | int) -> bytes:

@@ -6,6 +6,7 @@ suppressed, comes in as arguments.
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 import pyarrow as pa
@@ -13,10 +14,10 @@ import pyarrow as pa
 from activation.engine.ahead import Ahead
 from activation.engine.counts import Counts
 from activation.engine.encoding import Encoder
+from activation.engine.kept_out import KeptOut, Mark
 from activation.engine.pace import Pace
 from activation.engine.partition_writer import ChunkReport
 from activation.engine.portions import portions
-from activation.engine.profiles import suppression_digest
 from activation.engine.rows import Rows
 
 __all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions", "TooManyRowFaults"]
@@ -58,25 +59,22 @@ class Writer(Protocol):
 class Suppressions:
     """The profiles that must not be written, kept up with while loading.
 
-    `since(sequence)` returns the newest sequence number and the digests after the given one; `secrets` are the
+    `since(sequence)` returns the newest sequence number and the marks after the given one; `secrets` are the
     suppression keys by version.
     """
 
-    since: Callable[[int], tuple[int, Sequence[str]]]
-    secrets: Mapping[int, bytes]
+    since: Callable[[int], tuple[int, Sequence[Mark]]]
+    secrets: Mapping[int, bytes] = field(repr=False)
     last: int = 0
 
-    def news(self) -> set[str]:
-        """Return the digests of profiles suppressed since the last call."""
-        self.last, digests = self.since(self.last)
-        return set(digests)
+    def news(self) -> Sequence[Mark]:
+        """Return the marks of profiles suppressed since the last call."""
+        self.last, marks = self.since(self.last)
+        return marks
 
-    def hits(self, keys: Sequence[str], digests: set[str]) -> list[int]:
-        """Return the positions of those of `keys` whose digest is among `digests`."""
-        secrets = list(self.secrets.values())
-        return [
-            n for n, key in enumerate(keys) if any(suppression_digest(secret, key) in digests for secret in secrets)
-        ]
+    def hits(self, rows: Rows, marks: Iterable[Mark]) -> list[int]:
+        """Return the positions of rows whose profile is among `marks`."""
+        return KeptOut(self.secrets.values(), marks).hits(rows)
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,8 @@ class PartitionLoad:
     counts: Counts = field(default_factory=Counts)
     pace: Pace = field(default_factory=Pace)
     cancel: Callable[[], None] = _nothing
-    # Each news' digests, in order. This thread appends, after a write; the side thread reads.
-    _news: list[set[str]] = field(default_factory=list, init=False, repr=False)
+    # Each news' marks, in order. This thread appends, after a write; the side thread reads.
+    _news: list[Sequence[Mark]] = field(default_factory=list, init=False, repr=False)
 
     def run(self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], *, prefix: str) -> Counts:
         """Write every row of `upserts` (`_id` and the values), delete every `_id` of `deletes`, leave the witness."""
@@ -129,7 +127,7 @@ class PartitionLoad:
         for batch in portions(upserts, rows=rows, size=WRITE_BYTES):
             fresh = self._news[known:]
             known += len(fresh)
-            self.encoder.suppress(set().union(*fresh))
+            self.encoder.suppress(chain.from_iterable(fresh))
             yield _Piece(self.encoder.pack(batch), upserts=True, known=known)
         for batch in portions(deletes, rows=rows, size=WRITE_BYTES):
             yield _Piece(Rows.gone(prefix, batch.column(0)), upserts=False, known=0)
@@ -151,9 +149,8 @@ class PartitionLoad:
 
     def _without_the_deleted(self, piece: _Piece) -> Rows:
         """Hold back those whom news told of since the piece was encoded, so that every write knows all news so far."""
-        late = set().union(*self._news[piece.known :])
-        hits = self.suppressions.hits(piece.rows.keys(), late) if late else []
-        return piece.rows.removing(hits) if hits else piece.rows
+        late = chain.from_iterable(self._news[piece.known :])
+        return piece.rows.removing(self.suppressions.hits(piece.rows, late))
 
     def _honour_new_deletes(self, rows: Rows, *, refused: set[int]) -> None:
         """Take back those of the rows just written that somebody deleted meanwhile.
@@ -162,13 +159,13 @@ class PartitionLoad:
         suppression is visible here, after our write was acknowledged. What is encoded by now, but not yet written, is
         looked through before its own write.
         """
-        digests = self.suppressions.news()
-        if not digests:
+        marks = self.suppressions.news()
+        if not marks:
             return
-        self._news.append(digests)
+        self._news.append(marks)
         written = [position for position in rows.split()[0] if position not in refused]
         sent = rows.take(written)
-        hits = self.suppressions.hits(sent.keys(), digests)
+        hits = self.suppressions.hits(sent, marks)
         if hits:
             gone = sent.take(hits)
             self.writer.write(gone.removing(range(len(gone))))

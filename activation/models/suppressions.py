@@ -10,7 +10,8 @@ from activation.models.destinations import RedisDestination
 class Suppression(models.Model):
     """A profile deleted through the API: its key must not be written again.
 
-    `digest` is of the whole key text (`activation.suppressions`). `sequence` is taken under a lock of the
+    `digest` is of the whole key text (`activation.suppressions`), `sealed_checksum` finds it quickly
+    (`activation.engine.kept_out`). `sequence` is taken under a lock of the
     destination's row, so it grows in the order of commits and a reader who knows number n has missed nothing below.
     `pending_key` keeps the key encrypted until Redis has acknowledged the delete and syncs under way then have ended.
     """
@@ -18,6 +19,7 @@ class Suppression(models.Model):
     destination = models.ForeignKey(RedisDestination, on_delete=models.CASCADE, related_name="suppressions")
     sequence = models.BigIntegerField()
     digest = models.CharField(max_length=64)
+    sealed_checksum = models.BigIntegerField()
     key_version = models.PositiveIntegerField()
     pending_key = models.TextField(blank=True)
     requested_by = models.CharField(max_length=254)

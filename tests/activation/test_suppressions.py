@@ -14,6 +14,7 @@ from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from activation import handles, serving, suppressions
 from activation.engine import profiles
+from activation.engine.kept_out import Mark
 from activation.engine.store import Store
 from activation.models import Activation, DeletedProfilesPolicy, Source, Suppression
 from activation.serving import ProfileId
@@ -63,6 +64,10 @@ def digest_of(settings, key):
     return profiles.suppression_digest(next(iter(settings.SUPPRESSION_KEYS.values())), key)
 
 
+def mark_of(settings, key):
+    return Mark.of(next(iter(settings.SUPPRESSION_KEYS.values())), key)
+
+
 def suppress(destination, by, *values):
     return suppressions.suppress(
         destination, [key_of(destination, value) for value in values or (ID.value,)], by=by, now=timezone.now()
@@ -86,7 +91,7 @@ def delete(identity):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_who_knows_a_number_never_misses_a_smaller_one(admin, destination, settings):
-    expected = {digest_of(settings, key_of(destination, f"{n}-{m}")) for n in range(4) for m in range(15)}
+    expected = {mark_of(settings, key_of(destination, f"{n}-{m}")) for n in range(4) for m in range(15)}
     done = threading.Event()
     seen, numbers = set(), []
 
@@ -98,9 +103,9 @@ def test_a_reader_who_knows_a_number_never_misses_a_smaller_one(admin, destinati
         last = 0
         while True:
             finished = done.is_set()
-            last, digests = suppressions.since(destination.pk, last)
+            last, marks = suppressions.since(destination.pk, last)
             numbers.append(last)
-            seen.update(digests)
+            seen.update(marks)
             if finished:
                 return
 
@@ -221,14 +226,14 @@ def test_no_suppression_stands_only_where_every_project_lets_profiles_return(des
     assert Suppression.objects.exists()
 
 
-def test_a_lifted_suppression_is_no_longer_told_and_can_be_made_anew(admin, destination):
+def test_a_lifted_suppression_is_no_longer_told_and_can_be_made_anew(admin, destination, settings):
     suppress(destination, admin.actor)
     Suppression.objects.update(lifted_at=timezone.now())
-    last, digests = suppressions.since(destination.pk, 0)
-    assert (last, digests) == (1, [])
+    last, marks = suppressions.since(destination.pk, 0)
+    assert (last, marks) == (1, [])
 
     suppress(destination, admin.actor)
-    assert suppressions.since(destination.pk, last)[1] == [Suppression.objects.get(lifted_at=None).digest]
+    assert suppressions.since(destination.pk, last)[1] == [mark_of(settings, key_of(destination))]
 
 
 def test_a_rotated_key_knows_who_was_suppressed_under_the_old_one(admin, destination, settings):
@@ -239,6 +244,25 @@ def test_a_rotated_key_knows_who_was_suppressed_under_the_old_one(admin, destina
     suppress(destination, admin.actor, "another")
 
     assert sorted(Suppression.objects.values_list("key_version", flat=True)) == [1, 2]
+    old, new = settings.SUPPRESSION_KEYS[1], settings.SUPPRESSION_KEYS[2]
+    assert suppressions.since(destination.pk, 0)[1] == [
+        Mark.of(old, key_of(destination)),
+        Mark.of(new, key_of(destination, "another")),
+    ]
+
+
+def test_the_checksum_of_a_suppressed_key_cannot_be_read_without_the_secret(admin, destination, settings):
+    values = [f"{number}@example.com" for number in range(50)]
+    suppress(destination, admin.actor, *values)
+
+    stored = dict(Suppression.objects.values_list("digest", "sealed_checksum"))
+    masks = {
+        stored[digest_of(settings, key)] ^ profiles.key_checksum(key)
+        for key in (key_of(destination, v) for v in values)
+    }
+    assert len(masks) == len(values), "a mask that two share gives their difference away"
+    assert 0 not in masks
+    assert all(0 <= sealed < 2**32 for sealed in stored.values())
 
 
 def test_an_id_is_deleted_as_it_was_sent_and_as_sources_write_it(destination, delete, redis_client, settings):
@@ -257,4 +281,4 @@ def test_an_id_is_deleted_as_it_was_sent_and_as_sources_write_it(destination, de
     deletion = delete(destination, ProfileId("email", " Person@Example.com"))
 
     assert (deletion.deleted, deletion.addressed) == (1, 2)
-    assert digest_of(settings, key_of(destination)) in suppressions.since(destination.pk, 0)[1]
+    assert mark_of(settings, key_of(destination)) in suppressions.since(destination.pk, 0)[1]

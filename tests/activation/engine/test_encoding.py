@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from activation.engine.encoding import Encoder
-from activation.engine.profiles import suppression_digest
+from activation.engine.kept_out import Mark
 from projects.warehouses.port import Kind, Value
 
 PREFIX = "w:d:user:email:"
@@ -223,9 +223,9 @@ def ids_batch(ids: Sequence[str]) -> pa.RecordBatch:
 
 def test_a_suppressed_row_has_no_json_and_says_so() -> None:
     secret = b"secret-1"
-    digest = suppression_digest(secret, PREFIX + "b@é😀")
+    mark = Mark.of(secret, PREFIX + "b@é😀")
     with Encoder(
-        prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets={1: secret}, suppressed=[digest]
+        prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets={1: secret}, suppressed=[mark]
     ) as encoder:
         encoded = encoder.encode(ids_batch(["a", "b@é😀", "c"]))
     assert encoded.column("key").to_pylist() == [PREFIX + "a", PREFIX + "b@é😀", PREFIX + "c"]
@@ -233,14 +233,14 @@ def test_a_suppressed_row_has_no_json_and_says_so() -> None:
     assert encoded.column("suppressed").to_pylist() == [False, True, False]
 
 
-def test_a_digest_of_any_live_secret_suppresses_and_one_of_another_does_not() -> None:
+def test_a_mark_of_any_live_secret_suppresses_and_one_of_another_does_not() -> None:
     secrets = {1: b"old", 2: b"new"}
-    digests = [
-        suppression_digest(b"old", PREFIX + "a"),
-        suppression_digest(b"new", PREFIX + "b"),
-        suppression_digest(b"other", PREFIX + "c"),
+    marks = [
+        Mark.of(b"old", PREFIX + "a"),
+        Mark.of(b"new", PREFIX + "b"),
+        Mark.of(b"other", PREFIX + "c"),
     ]
-    with Encoder(prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets=secrets, suppressed=digests) as encoder:
+    with Encoder(prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets=secrets, suppressed=marks) as encoder:
         encoded = encoder.encode(ids_batch(["a", "b", "c"]))
     assert encoded.column("suppressed").to_pylist() == [True, True, False]
 
@@ -249,7 +249,7 @@ def test_a_profile_suppressed_meanwhile_is_left_out_from_the_next_batch_on() -> 
     secret = b"secret-1"
     with Encoder(prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets={1: secret}) as encoder:
         before = encoder.encode(ids_batch(["a"]))
-        encoder.suppress([suppression_digest(secret, PREFIX + "a")] * 2)
+        encoder.suppress([Mark.of(secret, PREFIX + "a")] * 2)
         after = encoder.encode(ids_batch(["a"]))
     assert before.column("suppressed").to_pylist() == [False]
     assert after.column("json").to_pylist() == [None]
@@ -258,18 +258,18 @@ def test_a_profile_suppressed_meanwhile_is_left_out_from_the_next_batch_on() -> 
 def test_suppressed_rows_stay_in_their_places_in_a_large_batch() -> None:
     secret = b"secret-1"
     ids = [f"id{number}" for number in range(20_000)]
-    digests = [suppression_digest(secret, PREFIX + value) for value in ids[::7]]
+    marks = [Mark.of(secret, PREFIX + value) for value in ids[::7]]
     with Encoder(
-        prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets={1: secret}, suppressed=digests
+        prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], secrets={1: secret}, suppressed=marks
     ) as encoder:
         encoded = encoder.encode(ids_batch(ids))
     assert encoded.column("key").to_pylist() == [PREFIX + value for value in ids]
     assert encoded.column("suppressed").to_pylist() == [number % 7 == 0 for number in range(20_000)]
 
 
-def test_digests_without_their_secrets_are_refused() -> None:
+def test_marks_without_their_secrets_are_refused() -> None:
     with pytest.raises(ValueError, match="keys"):
-        Encoder(prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], suppressed=["0" * 64])
+        Encoder(prefix=PREFIX, values=[Value("x", "", Kind.INTEGER)], suppressed=[Mark(0, "0" * 64)])
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from activation.engine import counts as counts_module
 from activation.engine import synchronise
 from activation.engine.encoding import Encoder
+from activation.engine.kept_out import Mark
 from activation.engine.loader import ChunkReport
 from activation.engine.pace import Pace
-from activation.engine.profiles import suppression_digest
 from activation.engine.rows import Rows
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
 
@@ -181,10 +181,10 @@ def deleting(person: str, *, while_writing: int) -> Iterator[tuple[Suppressions,
     secrets = {1: b"k" * 32}
     looks = 0
 
-    def since(last: int) -> tuple[int, list[str]]:
+    def since(last: int) -> tuple[int, list[Mark]]:
         nonlocal looks
         looks += 1
-        return (1, [suppression_digest(secrets[1], f"p:{person}")]) if looks == while_writing else (last, [])
+        return (1, [Mark.of(secrets[1], f"p:{person}")]) if looks == while_writing else (last, [])
 
     with Encoder(prefix="p:", values=(), secrets=secrets) as encoder:
         yield Suppressions(since, secrets), encoder
