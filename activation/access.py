@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from accounts.actors import Actor
-from activation.models import DestinationProbe, RedisDestination, Source, SyncRun
+from activation.models import DestinationProbe, Preview, RedisDestination, Source, SyncRun
 
 Thing = TypeVar("Thing")
 
@@ -34,6 +34,12 @@ def run_for(actor: Actor, public_id: str) -> SyncRun:
     """Return the organisation's sync run of that id. Raises `Http404`."""
     runs = SyncRun.objects.select_related("source__activation__project", "source__destination", "profiles_run")
     return _found(runs.filter(source__destination__organisation=actor.organisation, public_id=public_id).first())
+
+
+def preview_for(actor: Actor, public_id: str) -> Preview:
+    """Return the organisation's preview of that id. Raises `Http404`."""
+    previews = Preview.objects.select_related("source__activation__project", "source__destination")
+    return _found(previews.filter(source__destination__organisation=actor.organisation, public_id=public_id).first())
 
 
 def probe_for(actor: Actor, public_id: str) -> DestinationProbe:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from activation import destinations, run_records
+from activation import destinations, preview_tables, run_records
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.loader import Bookkeeping, Claim, Loader
@@ -15,7 +15,7 @@ from activation.run_faults import ViewUnusable
 from projects import connections
 from projects.warehouses import port
 
-_MADE_BY = re.compile(r"_r(\d+)_a(\d+)_[a-z]+$")
+_MADE_BY = re.compile(r"_r(\d+)_a(\d+)_(?!preview)[a-z]+$")
 
 
 def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
@@ -101,7 +101,7 @@ def table_prefix(source: Source) -> str:
 
 
 def drop_left_overs(run: SyncRun) -> None:
-    """Drop the tables of the source's runs up to this one that nothing needs any more.
+    """Drop the tables of the source's runs up to this one, and of its previews, that nothing needs any more.
 
     What cannot be dropped now goes with the next run. The next run, or the next attempt of this one, may have started
     meanwhile: what it makes is not to be touched, nor what this attempt made.
@@ -111,10 +111,11 @@ def drop_left_overs(run: SyncRun) -> None:
     if run.state == RunState.LOADING:
         keep |= {run.snapshot, run.upserts_table, run.deletes_table}
     with warehouse_of(source) as warehouse:
-        for name in warehouse.tables(table_prefix(source)):
-            made_by = _MADE_BY.search(name)
-            if made_by and (int(made_by[1]), int(made_by[2])) <= (run.pk, run.attempt) and name not in keep:
-                snapshots.drop(warehouse, name)
+        names = warehouse.tables(table_prefix(source))
+        made = ((name, _MADE_BY.search(name)) for name in names if name not in keep)
+        of_runs = [name for name, by in made if by and (int(by[1]), int(by[2])) <= (run.pk, run.attempt)]
+        for name in [*of_runs, *preview_tables.left_over(source.pk, names)]:
+            snapshots.drop(warehouse, name)
 
 
 def _nothing() -> None:

@@ -10,6 +10,7 @@ from activation import (
     enabling,
     failed_ids,
     partitions,
+    previews,
     probes,
     pulse,
     recovery,
@@ -49,6 +50,8 @@ def tick(**_: object) -> None:
             log.error("tick_broke", error=type(error).__name__, at=place_of(error))  # noqa: TRY400 - no text
     for probe_id in probes.waiting(now=now):
         probe_destination.apply_async(kwargs={"probe_id": probe_id}, expires=_EXPIRES)
+    for preview_id in previews.waiting(now=now):
+        preview.apply_async(kwargs={"preview_id": preview_id}, expires=_EXPIRES)
     wake()
 
 
@@ -93,6 +96,12 @@ def finish(run_id: int, **_: object) -> None:
     run_steps.finish(run_id, now=timezone.now())
 
 
+@shared_task(name="activation.preview")
+def preview(preview_id: int, **_: object) -> None:
+    """Work out what a sync would do."""
+    previews.run(preview_id, now=timezone.now())
+
+
 @shared_task(name="activation.probe_destination")
 def probe_destination(probe_id: int, **_: object) -> None:
     """Test a destination's connection as asked for on a page."""
@@ -125,3 +134,4 @@ def forget(**_: object) -> None:
     now = timezone.now()
     alert_deliveries.tidy(now=now)
     failed_ids.expire(now=now)
+    previews.forget(now=now)

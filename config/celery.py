@@ -24,6 +24,7 @@ app.conf.update(
         "activation.take_snapshot": {"queue": "load"},
         "activation.load": {"queue": "load"},
         "activation.finish": {"queue": "load"},
+        "activation.preview": {"queue": "load"},
         "projects.run_profiles": {"queue": "runner"},
     },
     broker_connection_retry_on_startup=True,

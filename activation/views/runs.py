@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
 from accounts.vault import SecretUnreadable
-from activation import failed_ids, guard, removals, run_pages, run_words, syncs
+from activation import failed_ids, guard, previews, removals, run_pages, run_words, syncs
 from activation.access import run_for, source_for
 from activation.follow_ups import FollowUp
 from activation.standings import of_run
@@ -35,6 +35,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
         "follow_up": FollowUp.of(row),
         "served": syncs.is_served(row),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
+        "preview": previews.newest(row),
         "may_remove": removals.has_left(row) and request.actor.may(Permission.MANAGE_ACTIVATION),
     }
     template = "activation/_source_state.html" if request.htmx else "activation/source.html"

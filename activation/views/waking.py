@@ -6,7 +6,7 @@ The row is the queue: a wake-up that cannot be sent is logged and made up for by
 from django.db import transaction
 
 from activation import tasks
-from activation.models import DestinationProbe
+from activation.models import DestinationProbe, Preview
 
 _EXPIRES = 10
 
@@ -23,6 +23,12 @@ def for_probe(probe: DestinationProbe) -> None:
         lambda: tasks.probe_destination.apply_async(kwargs=kwargs, expires=_EXPIRES),
         robust=True,
     )
+
+
+def for_preview(preview: Preview) -> None:
+    """Wake a worker for a preview."""
+    kwargs = {"preview_id": preview.pk}
+    transaction.on_commit(lambda: tasks.preview.apply_async(kwargs=kwargs, expires=_EXPIRES), robust=True)
 
 
 def for_alerts() -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, Organisation, PersonalAccessToken
 from accounts.roles import Role
-from activation.models import Activation, DestinationProbe, RedisDestination, Source, SyncRun
+from activation.models import Activation, DestinationProbe, Preview, RedisDestination, Source, SyncRun
 from config import demo_warehouse
 from projects import projects
 from projects.models import Warehouse, WarehouseCheck, WarehouseKind
@@ -81,6 +81,9 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:source_settings": (VIEWER, ADMIN),
     "activation:sync_source": (NOT_ALLOWED, EDITOR),
     "activation:full_sync_source": (EDITOR, EDITOR),
+    "activation:start_preview": (NOT_ALLOWED, EDITOR),
+    "activation:preview": (VIEWER, NOT_ALLOWED),
+    "activation:preview_documents": (ADMIN, NOT_ALLOWED),
     "activation:run": (VIEWER, NOT_ALLOWED),
     "activation:failed_ids": (ADMIN, NOT_ALLOWED),
     "activation:confirm": (ADMIN, ADMIN),
@@ -167,6 +170,7 @@ def parts(admin: Member, editor: Member) -> dict[str, object]:
     probe = DestinationProbe.objects.create(
         organisation=organisation, project=project, settings={"address": "r:6379"}, requested_by=admin.user.email
     )
+    preview = Preview.objects.create(source=source, requested_by=admin.user.email)
     check = WarehouseCheck.objects.create(warehouse=warehouse, requested_by=admin.user.email, created_at=now)
     editor.token()
     return {
@@ -181,6 +185,7 @@ def parts(admin: Member, editor: Member) -> dict[str, object]:
         "destination": destination.public_id,
         "source": source.public_id,
         "run": run.public_id,
+        "preview": preview.public_id,
     }
 
 
