@@ -9,7 +9,7 @@ from activation.engine import documents
 from activation.engine.errors import UnexpectedType
 from activation.engine.previews import Document
 from activation.models import Preview
-from activation.previews import Offer
+from activation.offers import Offer
 
 # A share of NULLs that moved by more is pointed at.
 _POINTS = 10.0

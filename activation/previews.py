@@ -5,7 +5,6 @@ Documents in it are personal data: encrypted, shown to who may see such, and tha
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,18 +17,16 @@ from django.utils import timezone
 from accounts import audit, vault
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import preview_steps, syncs
+from activation import offers, preview_steps, syncs
 from activation.claims import Heartbeat
-from activation.engine.previews import Document
+from activation.engine.previews import ColumnChange, Document
 from activation.models import Preview, Source
+from activation.offers import Offer
 from activation.run_faults import DATABASE_AWAY, Fault, fault_of
 from activation.syncs import SourceRetired
 
 SAMPLES_KEPT = timedelta(days=1)
 KEPT = timedelta(days=30)
-# A column is offered to be left out of the comparison if more than so much of the changed rows differ in it alone.
-_ALONE_PERCENT = 95
-_FEWEST_CHANGED = 10
 _MOST_ATTEMPTS = 3
 _ACTIVE = (Preview.State.QUEUED, Preview.State.RUNNING)
 
@@ -125,23 +122,11 @@ def forget(*, now: datetime) -> None:
     Preview.objects.filter(created_at__lt=now - KEPT).exclude(state__in=_ACTIVE).delete()
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A column that is better left out of the comparison: `percent` of the changed rows differ in it alone."""
-
-    column: str
-    percent: int
-
-
 def offer(preview: Preview) -> Offer | None:
-    """Return the column that is worth leaving out of the comparison, if there is one."""
-    changed = preview.result.get("changed", 0)
-    if changed < _FEWEST_CHANGED:
-        return None
-    for column in preview.result["columns"]:
-        if column["alone"] * 100 > _ALONE_PERCENT * changed and column["name"] != preview.source.id_column:
-            return Offer(column["name"], int(100 * column["alone"] / changed))
-    return None
+    """Return the column that is better left out of the comparison, if there is one and that is still not done."""
+    columns = [ColumnChange(**column) for column in preview.result.get("columns", ())]
+    found = offers.among(columns, changed=preview.result.get("changed", 0))
+    return found if found and found.column not in preview.source.ignored_columns else None
 
 
 def _claim(preview_id: int, *, now: datetime) -> Preview | None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from activation import dirty_ids, partitions, run_records, run_states, sync_log
+from activation import dirty_ids, offers, partitions, run_records, run_states, sync_log
 from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
@@ -95,6 +95,7 @@ def _tidy_up(run: SyncRun, loader: Loader) -> None:
     """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
     if run.kind != SyncRun.Kind.REMOVAL:
         sync_log.write(run, now=timezone.now())
+        offers.note(run)
     try:
         loader.finish(run.public_id)
         source = Source.objects.get(pk=run.source_id)

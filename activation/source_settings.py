@@ -29,6 +29,12 @@ def columns_to_choose(source: Source) -> list[str]:
     return synced + [name for name in source.ignored_columns if name not in synced]
 
 
+def ids_words(source: Source) -> str:
+    """Say what is done to the ids of the view."""
+    words = [_WORDS[step] for step in profiles.NORMALISATIONS if step in source.normalisation]
+    return " and ".join(words) or "as they come"
+
+
 @transaction.atomic
 def configure(
     source: Source, *, ignored_columns: Sequence[str], normalisation: Sequence[str], by: Actor, now: datetime
@@ -62,3 +68,6 @@ def configure(
         now=now,
     )
     return True
+
+
+_WORDS = {"trim": "without blanks at both ends", "lower": "in lower case"}

@@ -22,10 +22,15 @@ def matched(dialect: Dialect, *, snapshot: str, base: str) -> str:
     )
 
 
+def part_of(dialect: Dialect, name: str, number: int) -> str:
+    """Read the ids of one partition of a table."""
+    return f"SELECT {dialect.quote('_id')} FROM {dialect.snapshot(name)} WHERE {dialect.quote('_part')} = {number:d}"
+
+
 def differing(
     dialect: Dialect, *, snapshot: str, base: str, chosen: str, pairs: Sequence[Pair], counted: Sequence[int]
 ) -> str:
-    """Read the ids of `chosen` whose rows differ, with `d0`, `d1`, … = 1 where that pair of columns differs.
+    """Read the ids of the table `chosen` whose rows differ, with `d0`, `d1`, … = 1 where that pair of columns differs.
 
     `counted` are the pairs that count in the comparison; `_count` is how many of those differ, at least 1.
     """

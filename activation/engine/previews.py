@@ -101,20 +101,26 @@ def compare(
     warehouse.create(tables.chosen, chosen, uses=[taken.name, base.name])
     [(_, new)] = warehouse.fetch(delta_sql.count_changed(dialect, tables.chosen), uses=[tables.chosen])
     added = _whole(new)
-    pairs = _pairs(taken, base)
-    names = [taken.columns[place].name for place, _, _ in pairs]
-    counted = [number for number, name in enumerate(names) if name not in ignored]
-    select = sql.differing(
-        dialect, snapshot=taken.name, base=base.name, chosen=tables.chosen, pairs=pairs, counted=counted
-    )
-    changed = warehouse.create(tables.differing, select, uses=[taken.name, base.name, tables.chosen])
+    changed, columns = _differing(warehouse, tables, taken, base, ignored)
     return Comparison(
         added=added,
         changed=changed,
         removed=base.rows - (taken.rows - added),
         unchanged=taken.rows - added - changed,
-        columns=_column_changes(warehouse, tables.differing, names, ignored) if changed else (),
+        columns=columns,
     )
+
+
+def compare_part(
+    warehouse: Warehouse, tables: Tables, *, written: Side, base: Side, ignored: frozenset[str]
+) -> tuple[int, tuple[ColumnChange, ...]]:
+    """Count how many rows of the first partition of a table of upserts differ from the base, and in which columns.
+
+    Only ids that both have count. Raises `WarehouseError`.
+    """
+    dialect = warehouse.dialect
+    warehouse.create(tables.chosen, sql.part_of(dialect, written.name, 0), uses=[written.name])
+    return _differing(warehouse, tables, written, base, ignored)
 
 
 def nulls(warehouse: Warehouse, side: Side) -> dict[str, int]:
@@ -162,6 +168,20 @@ def _sample_ids(
     if len(in_turn) < SAMPLES:
         rest = _ids(warehouse, sql.first_ids(dialect, taken.name, most=2 * SAMPLES), taken.name)
     yield from dict.fromkeys(chain(in_turn, rest))
+
+
+def _differing(
+    warehouse: Warehouse, tables: Tables, taken: Side, base: Side, ignored: frozenset[str]
+) -> tuple[int, tuple[ColumnChange, ...]]:
+    """Make the table of chosen rows that differ, and count them and the columns they differ in."""
+    pairs = _pairs(taken, base)
+    names = [taken.columns[place].name for place, _, _ in pairs]
+    counted = [number for number, name in enumerate(names) if name not in ignored]
+    select = sql.differing(
+        warehouse.dialect, snapshot=taken.name, base=base.name, chosen=tables.chosen, pairs=pairs, counted=counted
+    )
+    changed = warehouse.create(tables.differing, select, uses=[taken.name, base.name, tables.chosen])
+    return changed, _column_changes(warehouse, tables.differing, names, ignored) if changed else ()
 
 
 def _column_changes(

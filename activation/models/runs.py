@@ -31,7 +31,8 @@ class SyncRun(models.Model):
     """One attempt to bring a source's field in the destination in step with its view.
 
     `attempt` names the present claim: every move is conditional on it. Counts are rows. `kind` is what was asked for
-    until the snapshot is taken and what was decided from then on, with `full_reason` saying why. `dirty_upto` is the
+    until the snapshot is taken and what was decided from then on, with `full_reason` saying why. `offer` is what
+    `activation.offers` found. `dirty_upto` is the
     last `DirtyId` the run handles. `fences_open` is set while workers of the run
     might still write, behind fences of `fence_attempt`.
     """
@@ -87,6 +88,7 @@ class SyncRun(models.Model):
     suppressed = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     warnings = models.JSONField(default=list)
+    offer = models.JSONField(default=dict)
     error_code = models.CharField(max_length=60, blank=True)
     error = models.CharField(max_length=1000, blank=True)
     queued_at = models.DateTimeField(default=timezone.now)

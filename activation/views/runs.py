@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
 from accounts.vault import SecretUnreadable
-from activation import failed_ids, guard, previews, removals, run_pages, run_words, syncs
+from activation import failed_ids, guard, offers, previews, removals, run_pages, run_words, source_settings, syncs
 from activation.access import run_for, source_for
 from activation.follow_ups import FollowUp
 from activation.standings import of_run
@@ -36,6 +36,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
         "served": syncs.is_served(row),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
         "preview": previews.newest(row),
+        "ids_words": source_settings.ids_words(row),
         "may_remove": removals.has_left(row) and request.actor.may(Permission.MANAGE_ACTIVATION),
     }
     template = "activation/_source_state.html" if request.htmx else "activation/source.html"
@@ -54,6 +55,7 @@ def show_run(request: SignedInRequest, run: str) -> HttpResponse:
         "told": run_pages.tell(row, now=timezone.now()),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
         "may_see_ids": request.actor.may(Permission.SEE_PERSONAL_DATA),
+        "offer": offers.of_run(row),
         "waits_for_choice": guard.is_waiting(row, row.source),
         "may_confirm": request.actor.may(Permission.MANAGE_ACTIVATION),
     }

@@ -34,7 +34,8 @@ def show(request: SignedInRequest, source: str) -> HttpResponse:
             messages.success(request, "The settings are changed. The next sync is a full one.")
         return see_other("activation:source", organisation=request.organisation.slug, source=row.public_id)
     may_change = request.actor.may(Permission.MANAGE_ACTIVATION)
-    context = {"source": row, "form": form, "may_change": may_change}
+    words = source_settings.ids_words(row)
+    context = {"source": row, "form": form, "may_change": may_change, "ids_words": words}
     return render(request, "activation/source_settings.html", context, status=422 if form.errors else 200)
 
 

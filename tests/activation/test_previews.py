@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import preview_steps, preview_tables, previews
+from activation import offers, preview_steps, preview_tables, previews
 from activation.engine import previews as engine
 from activation.models import Activation, Preview, Source, SyncRun
 from activation.run_resources import drop_left_overs
@@ -132,7 +132,7 @@ def test_a_column_that_changes_alone_in_every_row_is_offered_to_be_left_out(worl
     world.put([("person000@example.com", 7), *PEOPLE[1:]], extra=", 2 AS run_at")
 
     found = previews.offer(look(world))
-    assert found == previews.Offer("run_at", 99)
+    assert found == offers.Offer("run_at", 99)
     Source.objects.update(ignored_columns=["run_at"])
     preview = look(world)
 
@@ -290,3 +290,36 @@ def killed(preview: Preview, monkeypatch) -> None:
 def test_the_documents_are_readable_with_the_keys_only(world):
     preview = look(world)
     assert "person000" in vault.decrypt(preview.sample)
+
+
+class TestAnIncrementalSync:
+    def test_that_wrote_all_for_one_column_offers_to_leave_it_out(self, world, settings):
+        world.put(PEOPLE, extra=", 1 AS run_at")
+        world.sync()
+        world.put([("person000@example.com", 7), *PEOPLE[1:], ("new@example.com", 1)], extra=", 2 AS run_at")
+
+        run = world.sync()
+
+        assert (run.kind, run.written) == ("incremental", 121)
+        assert run.offer["column"] == "run_at"
+        assert 95 <= run.offer["percent"] <= 100
+        assert not [name for name in tables(settings) if "offer" in name]
+        Source.objects.update(ignored_columns=["run_at"])
+        assert offers.of_run(world.again(run)) is None
+
+    def test_that_wrote_little_or_differs_in_more_offers_nothing(self, world):
+        world.put(PEOPLE, extra=", 1 AS run_at")
+        world.sync()
+        world.put(PEOPLE[:-20] + [(email, score + 1) for email, score in PEOPLE[-20:]], extra=", 1 AS run_at")
+        assert world.sync().offer == {}
+        world.put([(email, score + 2) for email, score in PEOPLE], extra=", 2 AS run_at")
+        assert world.sync().offer == {}
+
+    def test_succeeds_though_that_could_not_be_looked_for(self, world, monkeypatch):
+        world.sync()
+        world.put([(email, score + 1) for email, score in PEOPLE])
+        monkeypatch.setattr(engine, "compare_part", raising(KeyError("person1@example.com")))
+
+        run = world.sync()
+
+        assert (run.state, run.offer) == ("succeeded", {})

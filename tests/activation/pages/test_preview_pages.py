@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import vault
 from accounts.models import AuditEvent
-from activation.models import Activation, Preview, Source
+from activation.models import Activation, Preview, Source, SyncRun
 
 RESULT: dict[str, object] = {
     "base_rows": 1000,
@@ -176,3 +176,16 @@ def test_a_first_preview_has_nothing_to_compare_with(preview, admin):
 
     assert "There is no earlier sync to compare with." in page
     assert "There is no profile to show." in page
+
+
+def test_a_sync_that_wrote_all_for_one_column_says_so_until_it_is_left_out(source, admin, viewer):
+    run = SyncRun.objects.get(source=source)
+    SyncRun.objects.update(offer={"column": "run_at", "percent": 98})
+    page = reverse("activation:run", args=["acme", run.public_id])
+    link = reverse("activation:source_settings", args=["acme", source.public_id]) + "?leave_out=run_at"
+
+    assert "98 % of the changed rows differ in run_at alone" in text(admin.client.get(page))
+    assert link in text(admin.client.get(page))
+    assert link not in text(viewer.client.get(page))
+    Source.objects.update(ignored_columns=["run_at"])
+    assert "differ in run_at alone" not in text(admin.client.get(page))

@@ -89,7 +89,7 @@ def test_others_read_and_do_not_change(source, editor, viewer):
     for member in (editor, viewer):
         page = text(member.client.get(address(source)))
         assert "score" in page
-        assert "In lower case." in page
+        assert "in lower case" in page
         assert "Save" not in page
         assert member.client.post(address(source), {}).status_code == 403
         with pytest.raises(PermissionRefused):
