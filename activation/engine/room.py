@@ -10,7 +10,7 @@ from projects.warehouses.port import Warehouse
 SAMPLED = 1_000
 # What Redis and Valkey take for a key with a hash of one field beside the bytes of key, field and value (measured:
 # docs/scaling.md).
-OVERHEAD = 180
+OVERHEAD = 240
 
 
 def bytes_per_profile(
