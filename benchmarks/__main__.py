@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
-PARTS = ("syncs", "incremental", "workers", "busy-reads", "reads")
+PARTS = ("syncs", "incremental", "workers", "busy-reads", "profile-memory", "reads")
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--incremental-rows", default="1000000", help="one number of rows or several")
     parser.add_argument("--incremental-case", default="duckdb", choices=("duckdb", "postgresql"))
     parser.add_argument("--busy-rows", type=int, default=1_000_000, help="of the parts workers and busy-reads")
+    parser.add_argument("--nice", type=int, default=10, help="of the load processes in the part busy-reads")
     options = parser.parse_args()
     parts = options.parts.split(",")
 
@@ -35,7 +36,7 @@ def main() -> None:
 
     from django.core.management import call_command
 
-    from benchmarks import busy_reads, incremental, machine, reads, sync_load, workers
+    from benchmarks import busy_reads, incremental, machine, profile_memory, reads, sync_load, workers
 
     print(machine.describe())
     call_command("migrate", verbosity=0)
@@ -49,7 +50,10 @@ def main() -> None:
         if "workers" in parts:
             workers.run(folder, rows=options.busy_rows, pairs=options.pairs)
         if "busy-reads" in parts:
-            busy_reads.run(folder, rows=options.busy_rows, pairs=options.pairs, seconds=options.seconds)
+            asked = {"rows": options.busy_rows, "pairs": options.pairs, "seconds": options.seconds}
+            busy_reads.run(folder, **asked, nice=options.nice)
+        if "profile-memory" in parts:
+            profile_memory.run(folder)
         if "reads" in parts:
             reads.run(folder, pairs=options.pairs, seconds=options.seconds)
 

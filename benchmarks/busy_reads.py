@@ -20,22 +20,22 @@ BYTES_A_ROW = 1_000
 MEMORY_A_ROW = 900
 
 
-def run(folder: Path, *, rows: int, pairs: int, seconds: int) -> None:
+def run(folder: Path, *, rows: int, pairs: int, seconds: int, nice: int) -> None:
     """Print rate, p50, p99 and errors of both, and the ratio of the p99s (median of the pairs)."""
     if not shutil.which("wrk"):
         print("\nreads during a full sync: wrk is not installed, not measured")
         return
     room = machine.room(folder, disk=rows * BYTES_A_ROW, memory=rows * MEMORY_A_ROW)
-    print(f"\nreads during a full sync of {rows:,} rows; {room}")
+    print(f"\nreads during a full sync of {rows:,} rows by load processes of nice {nice}; {room}")
     if room.endswith("not enough"):
         return
     folder = folder / "busy"
     folder.mkdir()
     with syncs.broker(), EmbeddedServer(folder / "destination") as server:
-        _measure(folder, server, rows=rows, pairs=pairs, seconds=seconds)
+        _measure(folder, server, rows=rows, pairs=pairs, seconds=seconds, nice=nice)
 
 
-def _measure(folder: Path, server: EmbeddedServer, *, rows: int, pairs: int, seconds: int) -> None:
+def _measure(folder: Path, server: EmbeddedServer, *, rows: int, pairs: int, seconds: int, nice: int) -> None:
     from accounts.roles import Role
     from tests.activation import world as worlds
     from tests.cast import founder
@@ -48,6 +48,8 @@ def _measure(folder: Path, server: EmbeddedServer, *, rows: int, pairs: int, sec
     body = {"entity": "user", "destinationId": world.source.destination.public_id, "id": asked}
     headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
     with syncs.load_processes(folder) as workers:
+        if nice:
+            os.setpriority(os.PRIO_PGRP, os.getpgid(workers.children()[0]), nice)
         syncs.sync(world, workers)
         with api_server.serving("config.wsgi:application", dict(os.environ), body, headers) as api:
             scripts = _Scripts(folder, headers, json.dumps(body), rows)

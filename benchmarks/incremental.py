@@ -4,7 +4,9 @@ Prints what each cost beside the full one, how much reading the partitions one b
 once, the memory of load processes, and Redis' memory per profile; for each number of rows, so that growth shows.
 """
 
+import itertools
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -53,7 +55,7 @@ def _measure(folder: Path, case: str, rows: int) -> float:
         empty = world.redis.info("memory")["used_memory"]
         full = syncs.sync(world, workers)
         used = world.redis.info("memory")["used_memory"] - empty
-        _report_full(full, used / rows)
+        _report_full(full, used / rows, _content(world))
         print(f"  partition by partition beside once{_read_again(world, case):>9.2f} × read")
         change()
         _report("1 % changed", syncs.sync(world, workers), full)
@@ -64,12 +66,14 @@ def _measure(folder: Path, case: str, rows: int) -> float:
         return full.memory
 
 
-def _report_full(full: syncs.Measured, bytes_a_profile: float) -> None:
+def _report_full(full: syncs.Measured, bytes_a_profile: float, content: float) -> None:
     print(f"  {'full':<22}{full.rows:>11,} rows   load {full.load:>7.2f} s   whole {full.whole:>7.2f} s")
     print(f"  {'a load process':<22}{full.memory:>11,.0f} MB at most")
     if full.warehouse:
         print(f"  {'its DuckDB process':<22}{full.warehouse:>11,.0f} MB at most (its limit is 1 GB)")
-    print(f"  {'Redis':<22}{bytes_a_profile:>11,.0f} bytes a profile")
+    print(
+        f"  {'Redis':<22}{bytes_a_profile:>11,.0f} bytes a profile, {bytes_a_profile - content:,.0f} beside key, field, JSON"
+    )
 
 
 def _report(name: str, run: syncs.Measured, full: syncs.Measured) -> None:
@@ -104,13 +108,13 @@ def _read_again(world, case: str) -> float:
             continue
 
     cost = _bytes if case == "duckdb" else partial(_touched, run.snapshot)
-    return cost(world, by_partition) / cost(world, once)
+    return cost(run.source, by_partition) / cost(run.source, once)
 
 
-def _bytes(world, read: Callable) -> int:
+def _bytes(source, read: Callable) -> int:
     from activation.run_resources import warehouse_of
 
-    with warehouse_of(world.source) as warehouse:
+    with warehouse_of(source) as warehouse:
         warehouse.fetch("SELECT 1")  # starts its process
         [pid] = [pid for pid in machine.children(os.getpid()) if "duckdb_child" in machine.command(pid)]
         before = machine.bytes_read(pid)
@@ -118,20 +122,28 @@ def _bytes(world, read: Callable) -> int:
         return machine.bytes_read(pid) - before
 
 
-def _touched(table: str, world, read: Callable) -> int:
+def _touched(table: str, source, read: Callable) -> int:
     from activation.run_resources import warehouse_of
 
     def count() -> int:
         time.sleep(1.1)  # a session that ends hands in its counts
-        with warehouse_of(world.source) as warehouse:
+        with warehouse_of(source) as warehouse:
             query = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = ?"
             [(rows,)] = warehouse.fetch(query, (table,))
         return int(str(rows))
 
     before = count()
-    with warehouse_of(world.source) as warehouse:
+    with warehouse_of(source) as warehouse:
         read(warehouse)
     return count() - before
+
+
+def _content(world) -> float:
+    """Return the mean bytes of key, field and JSON of some profiles."""
+    keys = itertools.islice(world.redis.scan_iter("*:user:email:*", count=1_000), 1_000)
+    return statistics.mean(
+        len(key) + sum(len(field) + len(value) for field, value in world.fields(key).items()) for key in keys
+    )
 
 
 def _writes(world) -> dict[str, int]:

@@ -161,13 +161,14 @@ def children_of_up(folder: Path, *, port: int) -> list[Child]:
     logs.mkdir(exist_ok=True, mode=0o700)
     python = [sys.executable, "-m"]
     celery = [*python, "celery", "-A", "config"]
+    yielding = ["nice", "-n", "10"]  # a sync takes what reads and pages leave of the cores
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     commands = {
         "web": [*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
                 "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
                 "config.wsgi:application"],
         "control": [*worker, "-Q", "control", "-c", "1", "-n", "control@%h"],
-        "load": [*worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
+        "load": [*yielding, *worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
         "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
     }  # fmt: skip
     if _is_set("RUNNER_COMMAND"):
