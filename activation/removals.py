@@ -41,7 +41,7 @@ def start(source: Source, *, by: Actor, now: datetime) -> SyncRun:
         if active is not None:
             syncs.stop(active, by=by, now=now)
         try:
-            return _queue(source, by=by, now=now)
+            return queue(source, trigger=SyncRun.Trigger.PERSON, by=by, now=now)
         except IntegrityError:
             continue  # a run was queued in between: it is stopped like the other
 
@@ -59,11 +59,12 @@ def has_left(source: Source) -> bool:
 
 
 @transaction.atomic
-def _queue(source: Source, *, by: Actor, now: datetime) -> SyncRun:
+def queue(source: Source, *, trigger: SyncRun.Trigger, by: Actor, now: datetime) -> SyncRun:
+    """Insert the run of a removal. Raises `IntegrityError` while the source has an active run."""
     run = SyncRun.objects.create(
         source=source,
         kind=SyncRun.Kind.REMOVAL,
-        trigger=SyncRun.Trigger.PERSON,
+        trigger=trigger,
         requested_by=by.name,
         queued_at=now,
         not_before=now,

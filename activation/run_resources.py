@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from activation import destinations, preview_tables, run_records
+from activation import destinations, preview_tables, reconcile_tables, run_records
 from activation.claims import Heartbeat
 from activation.engine import snapshots
 from activation.engine.loader import Bookkeeping, Claim, Loader
@@ -15,7 +15,7 @@ from activation.run_faults import ViewUnusable
 from projects import connections
 from projects.warehouses import port
 
-_MADE_BY = re.compile(r"_r(\d+)_a(\d+)_(?!preview)[a-z]+$")
+_MADE_BY = re.compile(r"_r(\d+)_a(\d+)_(?!preview|found$|strays$)[a-z]+$")
 
 
 def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
@@ -107,14 +107,16 @@ def drop_left_overs(run: SyncRun) -> None:
     meanwhile: what it makes is not to be touched, nor what this attempt made.
     """
     source = Source.objects.select_related("activation__project__warehouse").get(pk=run.source_id)
-    keep = run_records.tables_to_keep(source)
-    if run.state == RunState.LOADING:
-        keep |= {run.snapshot, run.upserts_table, run.deletes_table}
     with warehouse_of(source) as warehouse:
+        # In this order: what was handed over to the source by a look that has ended is seen as the source's.
         names = warehouse.tables(table_prefix(source))
-        made = ((name, _MADE_BY.search(name)) for name in names if name not in keep)
+        others = [*preview_tables.left_over(source.pk, names), *reconcile_tables.left_over(names)]
+        keep = run_records.tables_to_keep(Source.objects.select_related("activation").get(pk=run.source_id))
+        if run.state == RunState.LOADING:
+            keep |= {run.snapshot, run.upserts_table, run.deletes_table}
+        made = ((name, _MADE_BY.search(name)) for name in names)
         of_runs = [name for name, by in made if by and (int(by[1]), int(by[2])) <= (run.pk, run.attempt)]
-        for name in [*of_runs, *preview_tables.left_over(source.pk, names)]:
+        for name in {*of_runs, *others} - keep:
             snapshots.drop(warehouse, name)
 
 

@@ -13,6 +13,8 @@ from activation import (
     previews,
     probes,
     pulse,
+    reconcile_hand_overs,
+    reconcile_looks,
     recovery,
     run_steps,
     schedules,
@@ -42,6 +44,8 @@ def tick(**_: object) -> None:
         schedules.start_due,
         watching.start_syncs_of_new_runs,
         suppressions.retry_pending,
+        reconcile_looks.put_back_stalled,
+        reconcile_hand_overs.carry_on,
     ):
         try:
             look(now=now)
@@ -52,6 +56,8 @@ def tick(**_: object) -> None:
         probe_destination.apply_async(kwargs={"probe_id": probe_id}, expires=_EXPIRES)
     for preview_id in previews.waiting(now=now):
         preview.apply_async(kwargs={"preview_id": preview_id}, expires=_EXPIRES)
+    for reconcile_id in reconcile_hand_overs.waiting(now=now):
+        reconcile.apply_async(kwargs={"reconcile_id": reconcile_id}, expires=_EXPIRES)
     wake()
 
 
@@ -107,6 +113,15 @@ def probe_destination(probe_id: int, **_: object) -> None:
     """Test a destination's connection as asked for on a page."""
     probes.run(probe_id, now=timezone.now())
     wake()
+
+
+@shared_task(name="activation.reconcile")
+def reconcile(reconcile_id: int, **_: object) -> None:
+    """Go on with a look through a destination for some seconds, or tidy up after one."""
+    if reconcile_looks.look(reconcile_id, now=timezone.now()):
+        reconcile.apply_async(kwargs={"reconcile_id": reconcile_id}, expires=_EXPIRES)
+    else:
+        reconcile_hand_overs.tidy(reconcile_id)
 
 
 @shared_task(name="activation.look_for_alerts")

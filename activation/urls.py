@@ -9,6 +9,7 @@ from activation.views import (
     destinations,
     guarding,
     previews,
+    reconciling,
     removals,
     retention,
     runs,
@@ -22,6 +23,7 @@ app_name = "activation"
 
 _PROJECT_SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings"
 _SETTINGS = f"{_PROJECT_SETTINGS}/activation"
+_DESTINATION = "o/<slug:organisation>/destinations/<path:destination>"
 _ALERTS = f"{_PROJECT_SETTINGS}/alerts"
 
 urlpatterns = [
@@ -43,15 +45,17 @@ urlpatterns = [
     path(f"{_ALERTS}/test", alerts.test, name="alert_test"),
     path("o/<slug:organisation>/destinations/", destinations.show_list, name="destinations"),
     # An adopted id may hold a slash, so something fixed always follows it.
+    path(f"{_DESTINATION}/settings", destinations.show_settings, name="destination"),
     path(
-        "o/<slug:organisation>/destinations/<path:destination>/settings", destinations.show_settings, name="destination"
-    ),
-    path("o/<slug:organisation>/destinations/<path:destination>/pace", destinations.pace, name="destination_pace"),
-    path(
-        "o/<slug:organisation>/destinations/<path:destination>/sources",
+        f"{_DESTINATION}/sources",
         destinations.show_sources,
         name="destination_sources",
     ),
+    path(f"{_DESTINATION}/pace", destinations.pace, name="destination_pace"),
+    path(f"{_DESTINATION}/reconcile", reconciling.show, name="reconcile"),
+    path(f"{_DESTINATION}/reconcile/start", reconciling.start, name="reconcile_start"),
+    path(f"{_DESTINATION}/reconcile/confirm", reconciling.confirm, name="reconcile_confirm"),
+    path(f"{_DESTINATION}/reconcile/stop", reconciling.stop, name="reconcile_stop"),
     path("o/<slug:organisation>/sources/<slug:source>/", runs.show_source, name="source"),
     path("o/<slug:organisation>/sources/<slug:source>/settings", source_settings.show, name="source_settings"),
     path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),

@@ -25,6 +25,7 @@ app.conf.update(
         "activation.load": {"queue": "load"},
         "activation.finish": {"queue": "load"},
         "activation.preview": {"queue": "load"},
+        "activation.reconcile": {"queue": "load"},
         "projects.run_profiles": {"queue": "runner"},
     },
     broker_connection_retry_on_startup=True,

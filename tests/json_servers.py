@@ -54,6 +54,12 @@ local function json(command, key, ...)
     if not document then return false end
     if document.raw then return {err = 'WRONGTYPE JSON element is not an object'} end
     return #document.members
+  elseif command == 'JSON.OBJKEYS' then
+    if not document then return false end
+    if document.raw then return {err = 'WRONGTYPE JSON element is not an object'} end
+    local names = {}
+    for at, member in ipairs(document.members) do names[at] = member[1] end
+    return names
   elseif command == 'JSON.SET' then
     if not pcall(cjson.decode, '[' .. args[2] .. ']') then return {err = 'SYNTAXERR Failed to parse JSON string'} end
     if args[1] == '$' then

@@ -89,6 +89,17 @@ def rows(dialect: Dialect, name: str) -> str:
     return f"SELECT count(*) FROM {dialect.snapshot(name)}"
 
 
+def strays(dialect: Dialect, *, found: str, known: Sequence[str]) -> str:
+    """Read the ids of the table `found` that none of the tables `known` has."""
+    row_id, table = dialect.quote("_id"), dialect.snapshot(found)
+    if not known:
+        return f"SELECT {row_id} FROM {table}"
+    return (
+        f"SELECT f.{row_id} AS {row_id} FROM {table} f LEFT JOIN ({union(dialect, known)}) k "
+        f"ON k.{row_id} = f.{row_id} WHERE k.{row_id} IS NULL"
+    )
+
+
 def union(dialect: Dialect, names: Sequence[str]) -> str:
     """Read the ids of several tables, each once."""
     return " UNION ".join(f"SELECT {dialect.quote('_id')} FROM {dialect.snapshot(name)}" for name in names)

@@ -3,6 +3,7 @@
 from activation.models.alerts import Alert, AlertDelivery, AlertSettings, Problem
 from activation.models.destinations import DestinationProbe, Installation, RedisDestination
 from activation.models.previews import Preview
+from activation.models.reconciles import Reconcile
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source, SyncLogContent
 from activation.models.suppressions import Suppression
@@ -21,6 +22,7 @@ __all__ = [
     "PartitionState",
     "Preview",
     "Problem",
+    "Reconcile",
     "RedisDestination",
     "RunState",
     "Source",

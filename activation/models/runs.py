@@ -49,6 +49,7 @@ class SyncRun(models.Model):
         API = "api", "API"
         COMMAND = "command", "Command line"
         SCHEDULE = "schedule", "Schedule"
+        RECONCILE = "reconcile", "Reconcile"
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="runs")
