@@ -119,6 +119,12 @@ def sync(world, workers) -> Measured:
 
 
 def _cpu(pid: int) -> tuple[float, float]:
+    """Return the seconds that a process used itself, and those that the processes it started used (Linux)."""
+    own, theirs = _times(pid)
+    return own, theirs + sum(sum(_times(child)) for child in machine.children(pid))
+
+
+def _times(pid: int) -> tuple[float, float]:
     """Return the seconds that a process used itself, and those that the processes it started and ended used (Linux)."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

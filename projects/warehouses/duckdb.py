@@ -20,8 +20,9 @@ from typing import Self
 import pyarrow as pa
 
 from projects.warehouses import checks, duckdb_logs
+from projects.warehouses.duckdb_children import Children
 from projects.warehouses.duckdb_dialect import DuckDBDialect
-from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer, Children
+from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer
 from projects.warehouses.port import (
     CheckStep,
     Column,
@@ -95,7 +96,7 @@ class DuckDBWarehouse:
         self._folder = folder
         self._snapshots = snapshot_dir
         self._limits = {"memory_limit": memory_limit, "threads": threads}
-        self._children = Children(snapshot_dir)
+        self._children = Children(folder / file, snapshot_dir)
         self._catalog = _catalog(file)
         self.dialect: Dialect = DuckDBDialect(self._catalog)
 
@@ -196,7 +197,7 @@ class DuckDBWarehouse:
         self._children.cancel()
 
     def close(self) -> None:
-        """End the child processes; closing twice is fine."""
+        """Let the child processes go; closing twice is fine."""
         self._children.close()
 
     def _make(self, name: str, sql: str, parameters: Sequence[object], *, uses: Sequence[str] = ()) -> int:

@@ -6,7 +6,8 @@ attached (only paths that the parent chose; the customer's and our snapshots rea
 file, no extension, no setting can be reached any more, and they cannot be taken down again. Only after that the
 customer's views are looked at. DuckDB's messages quote rows and paths, so a fault leaves as one of our own words.
 
-Standard input: one JSON request a line; the process ends when it closes, so it cannot outlive its parent.
+Standard input: one JSON request a line; the process ends when it closes, so it cannot outlive its parent, and after as
+many seconds without a request as its argument says. It is started in its spill folder, which goes with it.
 
     {"customer": [path, catalog] | null, "snapshots": [[path, catalog], …], "output": path | null, "spill": folder,
      "memory_limit": "1GB", "threads": 2, "sql": "…", "parameters": [], "batch_rows": 10000}
@@ -16,6 +17,7 @@ length in four bytes and that many bytes. R and E hold JSON: `{"rows": n}` and `
 SELECT becomes the table `data` of a new file; otherwise its rows are streamed.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -25,7 +27,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import pyarrow as pa
@@ -180,17 +182,28 @@ def _receive(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
     """Hand requests over; when the parent is gone, end at once, also in the middle of a statement."""
     for line in sys.stdin.buffer:
         requests.put(json.loads(line))
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End at once, leaving no empty folder behind."""
+    with contextlib.suppress(OSError):
+        os.rmdir(os.getcwd())  # noqa: PTH106, PTH109 - as little is imported as can be
     os._exit(0)
 
 
 def main() -> None:
-    """Answer requests one after the other until standard input closes."""
+    """Answer requests one after the other until standard input closes, or none has come for long."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     frames = Frames()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests,), daemon=True).start()
     while True:
-        answer(requests.get(), frames)
+        try:
+            request = requests.get(timeout=float(sys.argv[1]))
+        except queue.Empty:
+            _leave()
+        answer(request, frames)
 
 
 if __name__ == "__main__":

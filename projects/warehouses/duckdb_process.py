@@ -1,8 +1,7 @@
 """The parent's side of `duckdb_child.py`: starts it with an empty environment and reads its frames.
 
-A child serves one statement at a time and is kept for the next one; a statement that runs while another's rows are
-still being read gets a child of its own. A child that failed to answer, or whose answer nobody read to its end, is
-ended. Starting one takes about 0.2 s, mostly DuckDB's import.
+A child serves one statement at a time; `duckdb_children.py` says which one. It ends by itself some time after its last
+statement. Starting one takes about 0.2 s, mostly DuckDB's import.
 """
 
 import contextlib
@@ -14,8 +13,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +32,10 @@ SPILL_PREFIX = ".spill-"
 # All that the child gets to know of our environment.
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
 STOP_WITHIN = 5.0
+# Seconds after its last answer in which a child may be asked again, and after which it ends by itself. Between the two
+# lies all the time that a request may take from here to there.
+REUSED_WITHIN = 15.0
+ENDS_AFTER = 30.0
 _HEADER = struct.Struct(">cI")
 
 FAULTS: Mapping[str, tuple[type[WarehouseError], str]] = {
@@ -107,18 +110,23 @@ class Answer(io.RawIOBase):
         content = json.loads(self._pipe.read(length) or b"{}")
         self.rows = int(content.get("rows", 0))
         if kind == b"E":
+            self._child.failed = True
             failure, message = FAULTS[content["code"]]
             raise failure(message, detail=content["detail"])
 
 
 class Child:
-    """One child process with a folder of its own to spill to."""
+    """One child process with a folder of its own to spill to.
+
+    `cancelled` tells that somebody stopped it, `failed` that a statement of its failed.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.cancelled = self.failed = False
+        self._answered_at = time.monotonic()
         self.spill = Path(tempfile.mkdtemp(prefix=SPILL_PREFIX, dir=folder))
-        self.cancelled = False
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(CHILD)],
+            [sys.executable, "-I", str(CHILD), str(ENDS_AFTER)],
             env=dict(ENVIRONMENT),
             cwd=self.spill,
             stdin=subprocess.PIPE,
@@ -131,6 +139,15 @@ class Child:
     def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be asked again."""
+        return time.monotonic() - self._answered_at < REUSED_WITHIN and self._process.poll() is None
+
+    def rest(self) -> None:
+        """Note that its last answer was read to the end."""
+        self._answered_at = time.monotonic()
 
     def ask(self, request: Mapping[str, object]) -> Answer:
         """Send a request. Raises `WarehouseUnreachable` when the child is gone."""
@@ -167,61 +184,10 @@ class Child:
         self._process.wait()
         shutil.rmtree(self.spill, ignore_errors=True)
 
-
-class Children:
-    """The children of one open warehouse."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._idle: list[Child] = []
-        self._busy: list[Child] = []
-
-    @contextlib.contextmanager
-    def ask(self, request: Mapping[str, object]) -> Iterator[Answer]:
-        """Send a request to a free child. One whose answer was not read to its end is not used again."""
-        child = self._take()
-        answer: Answer | None = None
-        try:
-            answer = child.ask(request)
-            yield answer
-        finally:
-            with self._lock:
-                self._busy.remove(child)
-                reusable = answer is not None and answer.rows is not None and not child.cancelled
-                if reusable:
-                    self._idle.append(child)
-            if not reusable:
-                child.close()
-
-    def cancel(self) -> None:
-        """Stop every statement that runs."""
-        with self._lock:
-            for child in self._busy:
-                child.cancel()
-
-    def close(self) -> None:
-        """End every child; answers still being read break off."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            for child in self._busy:
-                child.cancel()
-        for child in idle:
-            child.close()
-
-    def _take(self) -> Child:
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
-        if child is None:
-            child = self._start()
-        with self._lock:
-            self._busy.append(child)
-        return child
-
-    def _start(self) -> Child:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return Child(self._folder)
-        except OSError as error:
-            failure, message = FAULTS["output_unreadable"]
-            raise failure(message, detail=type(error).__name__) from None
+    def forget(self) -> None:
+        """Leave the child to the process that started it: this one was forked from that."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):
+                pipe.close()
+        self._process.returncode = 0  # it is nobody to wait for here

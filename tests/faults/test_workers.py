@@ -15,7 +15,7 @@ from activation.models import PartitionState, RunState, SyncPartition, SyncRun
 from config.embedded import EmbeddedServer
 from tests.activation.world import World, build, expected
 from tests.cast import Member
-from tests.faults.workers import LoadWorker, alive, children_of, ended, tick, wait_for
+from tests.faults.workers import LoadWorker, alive, children_of, ended, loads, tick, wait_for
 
 pytestmark = pytest.mark.xdist_group("up")
 
@@ -90,7 +90,7 @@ def test_a_load_process_that_sleeps_through_the_next_sync_writes_nothing_when_it
 
     os.kill(asleep, signal.SIGCONT)
 
-    wait_for(lambda: not children_of(asleep), what="the woken process to let go")
+    wait_for(lambda: not loads(asleep), what="the woken process to let go")
     assert served(world) == expected(NEWER)
     assert world.bookkeeping() == {"marker"}
 

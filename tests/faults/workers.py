@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -17,10 +18,12 @@ from kombu.exceptions import OperationalError
 
 from activation import recovery, tasks
 from activation.models import RunState, SyncRun
+from tests import environment
 from tests.processes import ROOT
 
 ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 _STOP_WITHIN = 15.0
+_ESTABLISHED = "01"  # https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html
 
 
 @dataclass
@@ -71,8 +74,8 @@ class LoadWorker:
         return children_of(self._process.pid)
 
     def loading(self) -> list[int]:
-        """The load processes that read from a warehouse at the moment."""
-        return [pid for pid in self.children() if children_of(pid)]
+        """The load processes that have a partition at the moment."""
+        return [pid for pid in self.children() if loads(pid)]
 
 
 def tick() -> None:
@@ -109,6 +112,26 @@ def children_of(pid: int) -> list[int]:
     done = subprocess.run(["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     lines = [line.split() for line in done.stdout.splitlines()]
     return [int(child) for child, state in lines if not state.startswith("Z")]
+
+
+def loads(pid: int) -> bool:
+    """Tell whether a load process has a partition: it is connected to a server other than our own (Linux)."""
+    sockets = set()
+    for file in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(OSError):  # closed meanwhile
+            sockets.add(str(file.readlink()).removeprefix("socket:[").removesuffix("]"))
+    own = {environment.BROKER_PORT, int(connection.settings_dict.get("PORT") or 0)}
+    return any(inode in sockets and port not in own for inode, port in _connections(pid))
+
+
+def _connections(pid: int) -> Iterator[tuple[str, int]]:
+    """Yield inode and remote port of every TCP connection that the process could have."""
+    for table in (f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _ESTABLISHED:
+                    yield fields[9], int(fields[2].rsplit(":", 1)[1], 16)
 
 
 def descendants(pid: int) -> list[int]:

@@ -11,6 +11,7 @@ import pytest
 
 from projects.warehouses import checks
 from projects.warehouses.duckdb import SNAPSHOT_FOLDER, DuckDBWarehouse
+from projects.warehouses.duckdb_children import WAITING
 from projects.warehouses.port import (
     Column,
     QueryCancelled,
@@ -279,6 +280,7 @@ def test_sorting_more_than_the_memory_allows_spills_and_cleans_up(
     assert warehouse.create(SNAPSHOT, select, partitioned=True) == 1_000_000
     warehouse.close()
     warehouse.close()
+    WAITING.end()
     assert [entry.name for entry in snapshot_dir.iterdir()] == [f"{SNAPSHOT}.duckdb"]
 
 
