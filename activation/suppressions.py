@@ -69,12 +69,13 @@ def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, n
     for key, pk in known.items():
         Suppression.objects.filter(pk=pk).update(pending_key=vault.encrypt(key), deleted_at=None)
     version = vault.newest_version(settings.SUPPRESSION_KEYS)
+    secret = settings.SUPPRESSION_KEYS[version]
     fresh = Suppression.objects.bulk_create(
         Suppression(
             destination=destination,
             sequence=last - offset,
             digest=digests[version],
-            sealed_checksum=_sealed(version, digests[version], profiles.key_checksum(key)),
+            sealed_checksum=profiles.sealed_checksum(secret, digests[version], profiles.key_checksum(key)),
             key_version=version,
             pending_key=vault.encrypt(key),
             requested_by=by.name,
@@ -120,10 +121,11 @@ def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
         .values_list("sequence", "key_version", "digest", "sealed_checksum", "lifted_at")
     )
     last = rows[-1][0] if rows else sequence
+    secrets: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
     return last, [
-        Mark(_sealed(version, digest, sealed), digest)
+        Mark(profiles.sealed_checksum(secrets[version], digest, sealed), digest)
         for _, version, digest, sealed, lifted_at in rows
-        if lifted_at is None and version in settings.SUPPRESSION_KEYS
+        if lifted_at is None and version in secrets
     ]
 
 
@@ -205,9 +207,3 @@ def _digests(key: str) -> dict[int, str]:
     """Digest a key with every version of the suppression key, since older rows keep the version they were made with."""
     keys: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
     return {version: profiles.suppression_digest(secret, key) for version, secret in keys.items()}
-
-
-def _sealed(version: int, digest: str, checksum: int) -> int:
-    """Seal a checksum with a version of the suppression key, or open a sealed one."""
-    keys: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
-    return profiles.sealed_checksum(keys[version], digest, checksum)
