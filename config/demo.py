@@ -138,8 +138,8 @@ def _answers(request: urllib.request.Request) -> bool:
 
 def _syncing(activation: Activation) -> bool:
     """Tell whether a source still has no successful run, while none of its runs failed."""
-    unsynced = Source.objects.filter(activation=activation, base_run=None).exclude(runs__state=RunState.FAILED)
-    return unsynced.exists()
+    sources = Source.objects.filter(activation=activation, status=Source.Status.ACTIVE, base_run=None)
+    return sources.exclude(runs__state=RunState.FAILED).exists()
 
 
 def _organisation() -> tuple[Organisation, dict[str, Any]]:

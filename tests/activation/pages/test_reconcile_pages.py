@@ -1,5 +1,7 @@
 """Reconcile on a destination's page: asked for, shown with its numbers, confirmed or left by an Admin."""
 
+import re
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -82,7 +84,9 @@ def test_the_numbers_are_shown_to_all_and_confirmed_by_admins(destination, ready
     assert "does not wait for a confirmation" in text(
         admin.client.post(address(destination, "reconcile_confirm"), wrong, follow=True)
     )
-    right = {"look": ready.public_id, "removing": "1235"}
+    page = admin.client.get(address(destination)).content.decode()
+    right = dict(re.findall(r'<input type="hidden" name="(look|removing)" value="([^"]*)"', page))
+    assert right == {"look": ready.public_id, "removing": "1235"}
     assert admin.client.post(address(destination, "reconcile_confirm"), right).status_code == 303
     ready.refresh_from_db()
     assert (ready.state, ready.confirmed_by) == (Reconcile.State.REMOVING, admin.actor.name)
