@@ -128,9 +128,11 @@ def _columns(warehouse: port.Warehouse, taken: Side, base: Side | None, found: C
 
 
 def _decided(source: Source, the_plan: SnapshotPlan, record: Record, held: _Held) -> dict[str, object]:
+    """Tell what the sync would be, and whether it also puts right what syncs that failed left behind."""
     found = Found(base=record.base is not None, record=record.complete, marker=held.marker, evictions=held.evictions)
     decision = run_plans.decide(SyncRun(source=source), source, the_plan, found)
-    return {"full_reason": decision.reason, "destination_asked": held.asked}
+    out_of_step = bool(record.known.dirty or record.listed.ids)
+    return {"full_reason": decision.reason, "destination_asked": held.asked, "out_of_step": out_of_step}
 
 
 def _stopped(source: Source, found: Comparison, record: Record, report: SnapshotReport) -> dict[str, object]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import offers, preview_steps, preview_tables, previews
+from activation import offers, preview_steps, preview_tables, previews, tasks
 from activation.engine import previews as engine
 from activation.models import Activation, Preview, Source, SyncRun
 from activation.run_resources import drop_left_overs
@@ -177,6 +177,25 @@ class TestDocuments:
         assert Preview.objects.get().sample == ""
         previews.forget(now=later + timedelta(days=30))
         assert not Preview.objects.exists()
+
+
+def test_what_earlier_syncs_left_out_of_step_is_said(world):
+    world.redis.set(world.key("person007@example.com"), "a string")
+    world.sync()
+    assert look(world).result["out_of_step"]
+    world.redis.delete(world.key("person007@example.com"))
+    world.sync()
+    assert not look(world).result["out_of_step"]
+
+
+def test_the_tick_makes_good_a_wake_up_that_was_lost(world, monkeypatch):
+    preview = ask(world)
+    woken: list[int] = []
+    monkeypatch.setattr(tasks.preview, "apply_async", lambda **sent: woken.append(sent["kwargs"]["preview_id"]))
+    tasks.tick()
+    assert woken == [preview.pk]
+    tasks.preview(preview_id=preview.pk)
+    assert Preview.objects.get().state == State.DONE
 
 
 class TestAsking:

@@ -37,6 +37,7 @@ RESULT: dict[str, object] = {
     "other_types": ["score"],
     "full_reason": "columns_changed",
     "destination_asked": False,
+    "out_of_step": True,
     "guard_stops": True,
     "samples": 2,
 }
@@ -113,6 +114,7 @@ def test_everything_that_was_found_is_told(preview, admin):
     for words in (
         "A sync now would be <strong>full</strong>, and write every row: the view&#x27;s columns changed.",
         "Redis could not be asked",
+        "It also puts right the profiles that earlier syncs left out of step.",
         "The guard would stop this sync",
         "99 % of the changed rows differ in &lt;i&gt;run at&lt;/i&gt; alone",
         "?leave_out=%3Ci%3Erun%20at%3C%2Fi%3E",
