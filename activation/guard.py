@@ -25,7 +25,7 @@ class NeedsConfirmation(Exception):
         share = f" ({100 * gone / base_rows:.0f} %)" if base_rows else ""
         super().__init__(
             f"This sync would delete {gone:,} of {base_rows:,} profiles{share}, because they are not in the view any "
-            "more. Nothing was changed. Look at the view, then choose on this page what to do."
+            "more. Nothing was changed. Look at the view, then decide on this sync's page what to do."
         )
         self.gone, self.base_rows = gone, base_rows
 

@@ -78,6 +78,11 @@ def beat(partition: SyncPartition, counts: Mapping[str, int]) -> bool:
     return bool(held(partition).update(heartbeat_at=Now(), **counts))
 
 
+def note(partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[str, int]) -> None:
+    """Keep how far the claimer came and why rows failed, for the page of a run that ends here."""
+    held(partition).update(failures=dict(failures), **counts)
+
+
 def loading_into(destination_id: int) -> int:
     """Count the partitions that workers load into a destination now: at least 1."""
     loading = SyncPartition.objects.filter(

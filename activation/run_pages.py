@@ -1,8 +1,11 @@
 """What a sync run's page tells: its phases with their times, its counts, its partitions, and what went wrong."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db.models import Sum
 
 from accounts.templatetags.components import duration_words
 from accounts.vault import SecretUnreadable
@@ -42,6 +45,18 @@ class PartitionLine:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A run in a source's history."""
+
+    run: SyncRun
+    state: str
+    word: str
+    written: int
+    deleted: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Told:
     """Everything a run's page shows."""
 
@@ -63,6 +78,17 @@ class Told:
     def has_ids(self) -> bool:
         """Whether ids of rows that failed are still kept."""
         return any(failure.digests for failure in self.failures)
+
+
+def lines(runs: Iterable[SyncRun]) -> list[Line]:
+    """Tell of each run what its partitions have done so far, in one query; a run that succeeded knows its totals."""
+    runs = list(runs)
+    sums = SyncPartition.objects.filter(run__in=[run.pk for run in runs if run.state != RunState.SUCCEEDED])
+    by_run = {
+        pk: counts
+        for pk, *counts in sums.values_list("run").annotate(Sum("written"), Sum("deleted"), Sum("failed")).order_by()
+    }
+    return [Line(run, *of_run(run), *by_run.get(run.pk, (run.written, run.deleted, run.failed))) for run in runs]
 
 
 def tell(run: SyncRun, *, now: datetime) -> Told:
@@ -117,22 +143,17 @@ def _look(run: SyncRun, *, last: bool, active: bool) -> str:
 
 
 def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | None, str]]:
-    under_way = run.state in ACTIVE_STATES
-    written, deleted, suppressed, failed = (
-        (progress.written, progress.deleted, progress.suppressed, progress.failed)
-        if under_way
-        else (run.written, run.deleted, run.suppressed, run.failed)
-    )
+    done = run if run.state == RunState.SUCCEEDED else progress  # a run that ended early keeps what its partitions did
     return [
         ("Rows in the view", run.rows_in_view, ""),
         ("In the snapshot", run.snapshot_rows, "One row for each id"),
         ("Unchanged", run.unchanged, "As in the last good sync, so not written again"),
         ("To write", run.rows_planned, "New and changed rows; in a full sync all"),
         ("To delete", run.deletes_planned, "Ids that left the view"),
-        ("Written", written, "Acknowledged by Redis"),
-        ("Deleted", deleted, "Acknowledged by Redis"),
-        ("Suppressed", suppressed, "Deleted by API, so not written again"),
-        ("Failed", failed, "Tried again by the next sync"),
+        ("Written", done.written, "Acknowledged by Redis"),
+        ("Deleted", done.deleted, "Acknowledged by Redis"),
+        ("Suppressed", done.suppressed, "Deleted by API, so not written again"),
+        ("Failed", done.failed, "Tried again by the next sync"),
         ("Without an id", run.null_ids, "Null or blank, left out"),
         ("Duplicates", run.duplicate_ids, "Rows that repeat another one exactly, counted once"),
         ("Invalid", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),

@@ -81,7 +81,7 @@ def load_partition(partition_id: int, *, now: datetime) -> int | None:
                 now=timezone.now(),
             )
         except Exception as error:  # noqa: BLE001 - as above
-            _let_go(partition, error)
+            _let_go(partition, counts, error)
         else:
             return partition.run_id if done else None
     return None
@@ -105,7 +105,7 @@ def finish(run_id: int, *, now: datetime) -> bool:
     return False
 
 
-def _let_go(partition: SyncPartition, error: Exception) -> None:
+def _let_go(partition: SyncPartition, counts: Counts, error: Exception) -> None:
     """Give up a partition after a fault, or its whole run; what somebody else has by now is left alone."""
     with suppress(*DATABASE_AWAY):  # then the lease tells that nobody works on it
         if isinstance(error, ClaimLost | FenceMoved):
@@ -117,6 +117,7 @@ def _let_go(partition: SyncPartition, error: Exception) -> None:
             partitions.give_up(partition, code=fault.code)
         elif partitions.held(partition).exists():
             _close_fences(partition.run)
+            partitions.note(partition, counts.as_fields(), counts.failures)
             end_early(partition.run, fault)
 
 
@@ -150,6 +151,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
                 counts=counts,
                 pace=pace,
                 cancel=warehouse.cancel,
+                unchanged=(run.unchanged or 0) // max(1, run.fence_partitions),
             )
             table = run.deletes_table
             deletes = snapshots.read_deletes(warehouse, table, partition.number) if table else ()

@@ -24,6 +24,7 @@ _PHASE_WORDS = {
 
 
 _CONFIRM = "Needs confirmation"
+_ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
 _BEHIND, _OUT_OF_DATE = "Behind", "Out of date"
 _OUT_OF_DATE_AFTER = timedelta(hours=24)
 
@@ -161,4 +162,8 @@ def _after_success(source: Source, run: SyncRun, *, behind: bool, now: datetime)
         return Standing(source, "attention", _OUT_OF_DATE, run, due_since=due_since)
     if behind:
         return Standing(source, "attention", _BEHIND, run, due_since=due_since)
+    if run.failed:
+        return Standing(source, "attention", _ROWS_FAILED, run)
+    if run.kept_rows:
+        return Standing(source, "attention", _KEEPS_MORE, run)
     return Standing(source, "ok", "In step", run)

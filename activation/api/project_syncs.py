@@ -105,5 +105,6 @@ def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
             "withoutId": run.null_ids,
             "duplicates": run.duplicate_ids,
             "contradicting": run.invalid_ids,
+            "kept": run.kept_rows,
         },
     }

@@ -26,6 +26,7 @@ __all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions", "TooManyRowFa
 WRITE_ROWS = 16_000
 WRITE_BYTES = 8_000_000
 # More row faults than this share of the rows, or this many from the first row on, and the run is not worth going on.
+# Rows that are in the destination already count too: few changes with some bad rows among them are no reason to stop.
 _MOST_FAULTS = 0.01
 _FAULTS_IN_A_ROW = 100
 
@@ -95,8 +96,9 @@ class PartitionLoad:
     """The loading of one partition, from its first row to its last.
 
     Reading and encoding go on in a side thread while this one writes. `still_ours` is asked before each write, `cancel`
-    is called when the load ends early, to stop the statement that is being read. Raises `ClaimLost`,
-    `TooManyRowFaults`, and what the writer and the streams raise.
+    is called when the load ends early, to stop the statement that is being read. `unchanged` tells how many rows the
+    destination holds as they are, which makes faults in the others weigh less. Raises `ClaimLost`, `TooManyRowFaults`,
+    and what the writer and the streams raise.
     """
 
     writer: Writer
@@ -106,6 +108,7 @@ class PartitionLoad:
     counts: Counts = field(default_factory=Counts)
     pace: Pace = field(default_factory=Pace)
     cancel: Callable[[], None] = _nothing
+    unchanged: int = 0
     # Each news' marks, in order. This thread appends, after a write; the side thread reads.
     _news: list[Sequence[Mark]] = field(default_factory=list, init=False, repr=False)
 
@@ -175,7 +178,7 @@ class PartitionLoad:
     def _stop_when_hopeless(self, report: ChunkReport, *, rows: int) -> None:
         if not report.failures:
             return
-        failed, done = self.counts.failed, self.counts.rows
+        failed, done = self.counts.failed, self.counts.rows + self.unchanged
         from_the_start = failed == done and done >= min(_FAULTS_IN_A_ROW, rows)
         if from_the_start or (done >= _FAULTS_IN_A_ROW / _MOST_FAULTS and failed > done * _MOST_FAULTS):
             raise TooManyRowFaults(self.counts.failures.most_common(1)[0][0])

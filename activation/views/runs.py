@@ -29,7 +29,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
     context = {
         "source": row,
         "page": page,
-        "rows": [(run, *of_run(run)) for run in page],
+        "rows": run_pages.lines(page),
         "active": active,
         "active_word": of_run(active)[1] if active else "",
         "follow_up": FollowUp.of(row),

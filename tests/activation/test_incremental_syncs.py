@@ -316,3 +316,29 @@ def test_the_limit_of_rows_is_shared_by_what_loads_into_the_destination(world):
         partitions.claim(waiting.pk, now=timezone.now())
 
     assert partitions.loading_into(world.source.destination_id) == 2
+
+
+def test_a_few_bad_rows_among_few_changes_are_counted_by_every_sync_and_fail_none(world):
+    world.sync()
+    world.redis.delete(world.key("person3@example.com"))
+    world.redis.set(world.key("person3@example.com"), "a string")
+    changed = [(email, score + (1000 if score == 3 else 0)) for email, score in PEOPLE]
+    world.put(changed)
+
+    runs = [world.sync(), world.sync()]
+
+    assert [(run.state, run.written, run.failed) for run in runs] == [(RunState.SUCCEEDED, 0, 1)] * 2
+    world.redis.delete(world.key("person3@example.com"))
+    assert world.sync().written == 1
+    assert world.served() == expected(changed)
+
+
+def test_a_run_that_fails_because_of_its_rows_keeps_their_reasons(world):
+    for email, _ in PEOPLE:
+        world.redis.set(world.key(email), "a string")
+
+    run = world.sync()
+
+    assert (run.state, run.error_code) == (RunState.FAILED, "too_many_row_faults")
+    first = run.partitions.exclude(failures={}).get()
+    assert first.failures == {"wrong_type": first.failed}

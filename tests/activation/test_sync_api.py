@@ -389,6 +389,7 @@ def test_a_projects_syncs_are_told_with_every_state_and_count(source, viewer):
         "withoutId": 0,
         "duplicates": 0,
         "contradicting": 0,
+        "kept": 0,
     }
     assert [each["state"] for each in of_project(viewer, source).json["syncs"]] == ["succeeded", "cancelled"]
     assert [each["state"] for each in of_project(viewer, source, "state=cancelled").json["syncs"]] == ["cancelled"]

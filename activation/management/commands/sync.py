@@ -79,6 +79,7 @@ def _wait(runs: list[SyncRun]) -> list[SyncRun]:
 
 
 def _facts(run: SyncRun) -> dict[str, Any]:
+    done = run if run.state == RunState.SUCCEEDED else syncs.progress(run, now=timezone.now())
     return {
         "id": run.public_id,
         "connectionId": run.source.public_id,
@@ -87,10 +88,10 @@ def _facts(run: SyncRun) -> dict[str, Any]:
         "view": run.source.feature_view,
         "kind": run.kind,
         "state": run.state,
-        "written": run.written,
-        "deleted": run.deleted,
-        "suppressed": run.suppressed,
-        "failed": run.failed,
+        "written": done.written,
+        "deleted": done.deleted,
+        "suppressed": done.suppressed,
+        "failed": done.failed,
         "invalid": run.invalid_ids,
         "nullIds": run.null_ids,
         "error": run.error or None,

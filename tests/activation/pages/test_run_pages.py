@@ -225,3 +225,22 @@ def test_a_run_of_thousands_of_partitions_is_shown_in_a_few_queries(run, viewer,
         page = text(viewer.client.get(address(run)))
     assert "Partitions (1,000)" in page
     assert "800</span> more are not shown." in page
+
+
+def test_a_source_is_not_in_step_while_rows_fail_or_profiles_stay_that_the_view_has_not(run, viewer):
+    page = reverse(
+        "activation:settings", kwargs={"organisation": "acme", "project": run.source.activation.project.slug}
+    )
+    assert "Rows failed" in text(viewer.client.get(page))
+    SyncRun.objects.filter(pk=run.pk).update(failed=0)
+    assert "Keeps profiles" in text(viewer.client.get(page))
+    SyncRun.objects.filter(pk=run.pk).update(kept_rows=0)
+    assert not any(words in text(viewer.client.get(page)) for words in ("Rows failed", "Keeps profiles"))
+
+
+@pytest.mark.parametrize("state", [RunState.LOADING, RunState.CANCELLED, RunState.FAILED])
+def test_what_was_written_is_told_before_a_run_ends_and_also_when_it_ends_early(run, viewer, state):
+    SyncRun.objects.filter(pk=run.pk).update(state=state, written=0, failed=0)
+    source = reverse("activation:source", kwargs={"organisation": "acme", "source": run.source.public_id})
+    assert '<td class="right"><span class="number">74<' in text(viewer.client.get(source))
+    assert '<td class="right"><span class="number">74<' in text(viewer.client.get(address(run)))
