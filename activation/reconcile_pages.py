@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from activation import reconciles
 from activation.engine.keyspace import MOST_FIELDS
-from activation.models import Reconcile, Source, SyncRun
+from activation.models import ACTIVE_STATES, Reconcile, Source, SyncRun
 from activation.reconcile_looks import MOVED
 from activation.reconciles import View
 
@@ -61,13 +61,17 @@ def tell(row: Reconcile) -> Told:
     unclaimed = reconciles.unclaimed(row)
     state = _State(row.state)
     looking = state in {_State.QUEUED, _State.LOOKING}
+    lines = _lines(row)
+    # What was handed over is removed once the syncs that have it are through.
+    removing = state == _State.REMOVING or any(line.run and line.run.state in ACTIVE_STATES for line in lines)
+    word = "Removing" if removing else "Looking" if looking and row.attempt else str(state.label)
     return Told(
-        state=_LOOKS[state],
-        word="Looking" if looking and row.attempt else str(state.label),
-        active=looking or state == _State.REMOVING,
+        state="working" if removing else _LOOKS[state],
+        word=word,
+        active=looking or removing,
         waits=state == _State.READY,
         keys=int(row.counts.get("keys", 0)),
-        lines=_lines(row),
+        lines=lines,
         removing=reconciles.to_remove(row),
         profiles=reconciles.strays(row),
         bookkeeping=len(row.bookkeeping),

@@ -120,10 +120,15 @@ def test_chosen_views_are_looked_for_once_more(destination, ready, admin):
 def test_what_was_removed_is_told_with_the_sync_that_did_it(destination, ready, admin):
     [source_id, _] = ready.findings
     run = SyncRun.objects.filter(source_id=source_id).latest("pk")
-    SyncRun.objects.filter(pk=run.pk).update(state="succeeded", deleted=1_230)
+    SyncRun.objects.filter(pk=run.pk).update(state="loading")
     ready.findings[source_id]["run"] = run.public_id
     Reconcile.objects.update(state=Reconcile.State.DONE, confirmed_by="Ada", findings=ready.findings)
+    page = text(admin.client.get(address(destination)))
+    assert "Removing" in page
+    assert 'hx-trigger="every 2s"' in page
+    assert 'id="look-now"' not in page
 
+    SyncRun.objects.filter(pk=run.pk).update(state="succeeded", deleted=1_230)
     page = text(admin.client.get(address(destination)))
 
     assert 'Succeeded: <span class="number">1,230</span> deleted' in page
