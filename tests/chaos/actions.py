@@ -24,6 +24,8 @@ SHAPES: list[dict[str, object]] = [
     {"score_type": "BIGINT"},
     {"score_type": "VARCHAR"},
 ]
+# Boundaries where much is at stake, by what their names hold.
+KINDS = ["before a command", "after a command", "UPDATE", "commit", "create", "batch"]
 MOST_SLEEPERS = 3
 
 
@@ -35,7 +37,7 @@ class Action:
     weight: int
     when: Callable[[History], object]
     arguments: dict[str, Draw]
-    play: Callable[..., None]
+    play: Callable[..., bool | None]
 
 
 ACTIONS: list[Action] = []
@@ -43,10 +45,13 @@ ACTIONS: list[Action] = []
 
 def action(
     weight: int = 2, when: Callable[[History], object] = lambda _: True, **arguments: Draw
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """List a function as an action; each argument is drawn by a function of the dice."""
+) -> Callable[[Callable[..., bool | None]], Callable[..., bool | None]]:
+    """List a function as an action; each argument is drawn by a function of the dice.
 
-    def listed(play: Callable[..., None]) -> Callable[..., None]:
+    The function returns False when what it is called for could not be done after all.
+    """
+
+    def listed(play: Callable[..., bool | None]) -> Callable[..., bool | None]:
         ACTIONS.append(Action(play.__name__, weight, when, arguments, play))
         return play
 
@@ -69,8 +74,14 @@ def some(people: list[str], least: int = 1, most: int = 5) -> Draw:
 
 
 def a_plan(*whats: What, at: int) -> Draw:
-    """Draw what happens to a life, at one of its first `at` boundaries."""
-    return lambda dice: Plan(dice.choice(whats), dice.randint(0, at), dice.randint(1, 40))
+    """Draw what happens to a life: at one of its first `at` boundaries, or at one of the first of some kind."""
+
+    def drawn(dice: Random) -> Plan:
+        what, length = dice.choice(whats), dice.randint(1, 40)
+        where = dice.choice(["", *KINDS])
+        return Plan(what, dice.randint(0, 6 if where else at), length, where)
+
+    return drawn
 
 
 def maybe(draw: Draw) -> Draw:
@@ -104,6 +115,11 @@ def remove_people(history: History, numbers: list[str]) -> None:
     history.customer.remove(numbers)
 
 
+@action(4)
+def take_changes_back(history: History) -> None:
+    history.customer.take_back()
+
+
 @action(2, numbers=some(EVERYBODY, 0, 16), score=a_score)
 def replace_people(history: History, numbers: list[str], score: int | None) -> None:
     history.customer.replace(numbers, score=score)
@@ -114,7 +130,7 @@ def repeat_people(history: History, numbers: list[str], score: int | None, diffe
     history.customer.repeat(numbers, score=score, differing=differing)
 
 
-@action(1, number=one_of([None, "", " \t"]))
+@action(2, number=one_of([None, "", " \t"]))
 def spoil_an_id(history: History, number: str | None) -> None:
     history.customer.spoil(number)
 
@@ -124,12 +140,12 @@ def only_an_ignored_column_changes(history: History) -> None:
     history.customer.run_again()
 
 
-@action(change=one_of(SHAPES))
+@action(1, change=one_of(SHAPES))
 def change_columns(history: History, change: dict[str, object]) -> None:
     history.customer.reshape(**change)
 
 
-@action(1, id_type=one_of(["VARCHAR", "INTEGER"]))
+@action(2, id_type=one_of(["VARCHAR", "INTEGER"]))
 def change_the_ids_type(history: History, id_type: str) -> None:
     history.customer.reshape(id_type=id_type)
 
@@ -140,7 +156,7 @@ def break_the_view(history: History, change: dict[str, object], steps: int) -> N
     history.heal_later("view", steps)
 
 
-@action(1, steps=a_while)
+@action(2, steps=a_while)
 def lose_the_warehouse(history: History, steps: int) -> None:
     history.customer.shelf.away = True
     history.heal_later("warehouse", steps)
@@ -149,7 +165,7 @@ def lose_the_warehouse(history: History, steps: int) -> None:
 # Syncs.
 
 
-@action(full=yes_or_no, later=yes_or_no)
+@action(full=lambda dice: dice.random() < 0.2, later=yes_or_no)
 def start_a_sync(history: History, full: bool, later: bool) -> None:
     history.start(full=full, later=later)
 
@@ -157,13 +173,13 @@ def start_a_sync(history: History, full: bool, later: bool) -> None:
 @action()
 def finish_a_profiles_run(history: History) -> None:
     history.finish_profiles_run()
-    history.tick()
+    history.crew.tick()
 
 
-@action(5)
+@action(4)
 def work(history: History) -> None:
     history.start()
-    history.work(rounds=3)
+    history.crew.work(rounds=2)
 
 
 @action(4, steps=whole(1, 4), twice=yes_or_no)
@@ -172,13 +188,13 @@ def take_steps(history: History, steps: int, twice: bool) -> None:
     history.step(twice=twice)
 
 
-@action(6, before=whole(0, 4), which=whole(0, 2), plan=a_plan(What.CRASH, at=50))
+@action(6, before=whole(0, 3), which=whole(0, 2), plan=a_plan(What.CRASH, at=50))
 def crash_a_worker(history: History, before: int, which: int, plan: Plan) -> None:
     history.advance(before)
     history.step(which, plan)
 
 
-@action(3, before=whole(0, 4), which=whole(0, 2), plan=a_plan(*CUTS, at=50))
+@action(3, before=whole(0, 3), which=whole(0, 2), plan=a_plan(*CUTS, at=50))
 def cut_a_worker_off(history: History, before: int, which: int, plan: Plan) -> None:
     history.advance(before)
     history.step(which, plan)
@@ -186,8 +202,8 @@ def cut_a_worker_off(history: History, before: int, which: int, plan: Plan) -> N
 
 @action(
     6,
-    when=lambda history: len(history.sleepers) < MOST_SLEEPERS,
-    before=whole(0, 4),
+    when=lambda history: len(history.crew.sleepers) < MOST_SLEEPERS,
+    before=whole(0, 3),
     which=whole(0, 2),
     plan=a_plan(What.SLEEP, at=50),
 )
@@ -196,14 +212,14 @@ def suspend_a_worker(history: History, before: int, which: int, plan: Plan) -> N
     history.step(which, plan)
 
 
-@action(6, when=lambda history: history.sleepers, which=whole(0, 2), killed=lambda dice: dice.random() < 0.3)
+@action(6, when=lambda history: history.crew.sleepers, which=whole(0, 2), killed=lambda dice: dice.random() < 0.3)
 def wake_a_worker(history: History, which: int, killed: bool) -> None:
-    history.wake(which, killed=killed)
+    history.crew.wake(which, killed=killed)
 
 
 @action(4, plan=maybe(a_plan(*What, at=20)))
 def give_up_workers(history: History, plan: Plan | None) -> None:
-    history.give_up_workers(plan)
+    history.crew.give_up(plan)
 
 
 @action(2, when=lambda history: history.active)
@@ -211,9 +227,26 @@ def stop_a_sync(history: History) -> None:
     history.stop()
 
 
-@action(4, when=lambda history: history.waiting)
-def confirm_deletes(history: History) -> None:
-    history.confirm()
+@action(3, numbers=some(EVERYBODY, 0, 4), score=a_score)
+def confirm_deletes(history: History, numbers: list[str], score: int | None) -> bool:
+    history.customer.replace(numbers, score=score)
+    history.start()
+    history.crew.work(rounds=2)
+    if history.waiting:
+        history.confirm()
+        return True
+    return False
+
+
+@action(4, numbers=some(EVERYBODY), score=a_score, steps=whole(1, 3), back=yes_or_no)
+def change_your_mind(history: History, numbers: list[str], score: int | None, steps: int, back: bool) -> None:
+    history.customer.put(numbers, score=score, plan="a mistake")
+    history.start()
+    history.advance(steps)
+    if history.active:
+        history.stop()
+    if back:
+        history.customer.take_back()
 
 
 # The API.
@@ -259,7 +292,19 @@ def back_up(history: History) -> None:
     history.destination.back_up()
 
 
-@action(4, when=lambda history: history.destination.up, how=one_of(Return), steps=a_while)
+@action(4, when=lambda history: history.destination.up, before=whole(0, 2), lost=whole(1, 2))
+def lose_the_last_writes(history: History, before: int, lost: int) -> None:
+    if not history.active:
+        history.start()
+        history.step()
+    history.advance(before)
+    history.destination.back_up()
+    history.advance(lost)
+    history.destination.kill(Return.BACKUP)
+    history.heal_later("destination", 0)
+
+
+@action(2, when=lambda history: history.destination.up, how=one_of(Return), steps=a_while)
 def kill_the_destination(history: History, how: Return, steps: int) -> None:
     history.destination.kill(how)
     history.heal_later("destination", steps)

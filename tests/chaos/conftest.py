@@ -13,18 +13,21 @@ import pytest
 from django.utils import timezone
 
 from accounts import tokens
+from accounts.identities import TokenIdentity
 from activation import claims
 from activation.engine import encoding, partition_writer, synchronise
+from activation.models import Activation
 from config.embedded import EmbeddedServer
 from projects import dialling
+from tests.activation.world import build
 from tests.cast import Member
 from tests.chaos import lives
+from tests.chaos.customer import IGNORED, VIEW, Customer
 from tests.chaos.destination import Destination
-from tests.chaos.history import History
-from tests.chaos.history import begin as begin_history
+from tests.chaos.history import ENTITY, ID_TYPE, History
 from tests.chaos.warehouse import NearWarehouse, Shelf
 
-PARTITION_ROWS, WRITE_ROWS = 7, 3
+PARTITION_ROWS, WRITE_ROWS, GUARD_ROWS = 7, 3, 4
 T = TypeVar("T")
 
 
@@ -55,9 +58,24 @@ def begin(
     monkeypatch.setattr(encoding, "duckdb", SimpleNamespace(connect=encoders.connect))
     lives.install(monkeypatch)
     identity = tokens.identify(admin.token(), now=timezone.now(), address="192.0.2.1")
-    yield partial(begin_history, admin, identity, shelf, Destination(server))
+    yield partial(_begin, admin, identity, shelf, Destination(server))
     encoders.close()
     shelf.close()
+
+
+def _begin(member: Member, identity: TokenIdentity, shelf: Shelf, destination: Destination) -> History:
+    """Begin a history: an empty destination, a source that was never synced, and nobody in its view."""
+    destination.clean()
+    shelf.empty()
+    source = build(member.actor, destination.server).source
+    source.entity, source.id_type, source.id_column = ENTITY, ID_TYPE, ID_TYPE
+    source.feature_view = source.relation = VIEW
+    source.ignored_columns = [IGNORED]
+    source.save()
+    Activation.objects.update(guard_rows=GUARD_ROWS)
+    customer = Customer(shelf)
+    customer.write()
+    return History(source, identity, customer, destination)
 
 
 class InStep(Generic[T]):

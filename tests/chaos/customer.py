@@ -40,11 +40,17 @@ class Shape:
 
 @dataclass
 class Customer:
-    """What the view shows; every change is written to the file at once."""
+    """What the view shows; every change is written to the file at once. `synced` is what it showed some time ago."""
 
     shelf: Shelf
     people: list[Person] = field(default_factory=list)
     shape: Shape = field(default_factory=Shape)
+    synced: list[Person] = field(default_factory=list)
+
+    def take_back(self) -> None:
+        """Show again whom the last successful sync found."""
+        self.people = list(self.synced)
+        self.write()
 
     def write(self) -> None:
         """Write the rows and the view."""

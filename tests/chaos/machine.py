@@ -37,7 +37,7 @@ class Machine(RuleBasedStateMachine):
         self.history.customer.put(dice.sample(EVERYBODY, dice.randint(4, 16)), score=dice.randrange(10), plan="silver")
         if dice.random() < 0.7:
             self.history.start()
-            self.history.work()
+            self.history.crew.work()
 
     @rule(number=NUMBERS)
     def step(self, number: int) -> None:
@@ -48,14 +48,14 @@ class Machine(RuleBasedStateMachine):
         [action] = dice.choices(possible, [action.weight for action in possible])
         arguments = {name: draw(dice) for name, draw in action.arguments.items()}
         note(f"{action.name}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})")
-        self.tally.step(action.name)
-        action.play(self.history, **arguments)
+        done = action.play(self.history, **arguments)
+        self.tally.step(action.name if done is not False else f"{action.name} (not possible)")
 
     def teardown(self) -> None:
         """Compare, unless a step failed, and leave nothing behind."""
         try:
             if sys.exc_info()[0] is None:
                 self.history.conclude()
-                self.tally.end(self.history.lives)
+                self.tally.end(self.history.crew.lives)
         finally:
             self.history.clean()

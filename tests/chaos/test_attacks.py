@@ -18,7 +18,7 @@ def history(begin: Callable[[], History]) -> Iterator[History]:
     history = begin()
     history.customer.put(EVERYBODY, score=1, plan="silver")
     history.start()
-    history.work()
+    history.crew.work()
     yield history
     history.clean()
 
@@ -42,7 +42,7 @@ def test_a_delete_that_redis_gets_only_after_the_next_sync_is_followed_by_anothe
 
     def late(handle: Handle, keys: list[str]) -> int:
         history.start()
-        history.work()
+        history.crew.work()
         return delete(handle, keys)
 
     history.set_policy(policy)
@@ -57,15 +57,28 @@ def test_a_worker_that_sleeps_while_it_tidies_up_leaves_the_next_attempt_its_tab
     history.customer.put(EVERYBODY[:8], score=2, plan="gold")
     run = history.start()
     history.step(plan=Plan(What.SLEEP, at=1, where="tables"))
-    assert history.sleepers
+    assert history.crew.sleepers
     history.flush()
-    while not any(job.name == "snapshot" for job in history.jobs()):
+    while not any(job.name == "snapshot" for job in history.crew.jobs()):
         history.step()
     history.step()
 
-    history.wake(0)
+    history.crew.wake(0)
 
-    history.work()
+    history.crew.work()
     assert run is not None
     assert SyncRun.objects.get(pk=run.pk).state == RunState.SUCCEEDED
+    history.conclude()
+
+
+def test_the_last_writes_that_a_restart_took_are_made_again(history: History):
+    history.customer.put(EVERYBODY[:3], score=2, plan="gold")
+    history.start()
+    history.step()
+    history.destination.back_up()
+    history.step()
+    history.destination.kill(Return.BACKUP)
+    history.destination.come_back()
+
+    history.crew.work()
     history.conclude()

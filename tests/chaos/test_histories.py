@@ -20,9 +20,9 @@ from tests.chaos.tally import PROPERTY, Tally
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(2**32)))
 # On PostgreSQL the tests run a second time, and what they try there is what differs: our own records.
 ON_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgres")
-HISTORIES = int(os.environ.get("CHAOS_HISTORIES", "40" if ON_POSTGRESQL else "200"))
+HISTORIES = int(os.environ.get("CHAOS_HISTORIES", "20" if ON_POSTGRESQL else "200"))
 SHARDS = 4
-STEPS, FEWEST_STEPS, RAREST = 29, 25, 0.1
+STEPS, FEWEST_STEPS, RAREST = 27, 25, 0.1
 ENOUGH_TO_COUNT = 50  # histories in which every action should turn up
 
 
