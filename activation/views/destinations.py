@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destinations, standings
+from activation import destinations, reconciles, standings
 from activation.access import destination_for, destinations_of
 from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
@@ -56,7 +56,8 @@ def show_sources(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show where each source that writes to a destination stands."""
     row = destination_for(request.actor, destination)
     rows = standings.of_sources(Source.objects.filter(destination=row), now=timezone.now())
-    return render(request, "activation/destination_sources.html", {"destination": row, "standings": rows})
+    context = {"destination": row, "standings": rows, "advice": reconciles.advice(row)}
+    return render(request, "activation/destination_sources.html", context)
 
 
 def _facts(destination: RedisDestination) -> list[tuple[str, object]]:

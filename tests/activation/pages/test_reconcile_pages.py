@@ -134,3 +134,11 @@ def test_what_was_removed_is_told_with_the_sync_that_did_it(destination, ready, 
     assert 'Succeeded: <span class="number">1,230</span> deleted' in page
     assert reverse("activation:run", args=["acme", run.public_id]) in page
     assert "Look again" in page
+
+
+def test_it_is_offered_with_the_sources_of_adopted_data(destination, viewer):
+    assert "Go to Reconcile" not in text(viewer.client.get(address(destination, "destination_sources")))
+    RedisDestination.objects.update(workspace_id="hosted")
+    page = text(viewer.client.get(address(destination, "destination_sources")))
+    assert "was adopted" in page
+    assert address(destination) in page.split("Go to Reconcile")[0]
