@@ -123,9 +123,15 @@ def forget(*, now: datetime) -> None:
 
 
 def offer(preview: Preview) -> Offer | None:
-    """Return the column that is better left out of the comparison, if there is one and that is still not done."""
+    """Return the column that is better left out of the comparison, if there is one and that is still not done.
+
+    Where most rows are as they were, the column just changed for some people, and left out it would be stale in Redis.
+    """
+    changed = preview.result.get("changed", 0)
+    if changed < preview.result.get("unchanged", 0):
+        return None
     columns = [ColumnChange(**column) for column in preview.result.get("columns", ())]
-    found = offers.among(columns, changed=preview.result.get("changed", 0))
+    found = offers.among(columns, changed=changed)
     return found if found and found.column not in preview.source.ignored_columns else None
 
 

@@ -146,6 +146,12 @@ def test_a_handful_of_changes_is_no_reason_to_leave_a_column_out(world):
     assert previews.offer(look(world)) is None
 
 
+def test_a_column_that_changed_for_a_minority_is_not_offered_to_be_left_out(world):
+    world.sync()
+    world.put([(email, score + 1) for email, score in PEOPLE[:50]] + PEOPLE[50:])
+    assert previews.offer(look(world)) is None
+
+
 class TestDocuments:
     def test_are_encrypted_shown_to_who_may_see_them_and_that_is_written_down(self, world):
         world.sync()
