@@ -26,14 +26,23 @@ class StillServed(Exception):
         )
 
 
+class NothingLeft(Exception):
+    """The source's profiles were removed already."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(f"The profiles of {source.feature_view} by {source.id_type} are removed already.")
+
+
 def start(source: Source, *, by: Actor, now: datetime) -> SyncRun:
     """Queue the removal of a source's profiles; a sync of it that runs is stopped first.
 
-    Raises `PermissionRefused`, `StillServed`.
+    Raises `PermissionRefused`, `StillServed`, `NothingLeft`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
     if syncs.is_served(source):
         raise StillServed(source)
+    if source.status == Source.Status.REMOVED:
+        raise NothingLeft(source)
     while True:
         active = syncs.active_run(source)
         if active is not None and active.kind == SyncRun.Kind.REMOVAL:

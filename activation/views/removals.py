@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import enabling, removals, syncs
+from activation import enabling, removals
 from activation.access import source_for
 from activation.forms import DisableForm
 from activation.views import waking
@@ -40,11 +40,12 @@ def disable(request: SignedInRequest, project: Project) -> HttpResponse:
 def remove_source(request: SignedInRequest, source: str) -> HttpResponse:
     """Ask whether the profiles of a source that is not synced any more are to be removed, and do it."""
     row = source_for(request.actor, source)
-    if syncs.is_served(row):
-        messages.error(request, str(removals.StillServed(row)))
-        return see_other("activation:source", organisation=request.organisation.slug, source=row.public_id)
     if request.method != "POST":
         return render(request, "activation/remove_source.html", {"project": row.activation.project, "source": row})
-    run = removals.start(row, by=request.actor, now=timezone.now())
+    try:
+        run = removals.start(row, by=request.actor, now=timezone.now())
+    except (removals.StillServed, removals.NothingLeft) as refusal:
+        messages.error(request, str(refusal))
+        return see_other("activation:source", organisation=request.organisation.slug, source=row.public_id)
     waking.for_syncs()
     return see_other("activation:run", organisation=request.organisation.slug, run=run.public_id)

@@ -54,6 +54,8 @@ def test_turning_off_with_removal_takes_out_exactly_our_fields(world, settings):
     source = Source.objects.get()
     assert (source.status, source.base_snapshot, source.base_run) == (Source.Status.REMOVED, "", None)
     assert not list(settings.SNAPSHOT_DIR.rglob("*_s*_r*_a*.duckdb"))
+    with pytest.raises(removals.NothingLeft):
+        removals.start(source, by=world.by, now=timezone.now())
 
 
 def test_a_removal_also_takes_out_what_a_failed_sync_wrote(world):
