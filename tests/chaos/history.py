@@ -69,6 +69,7 @@ class History:
                     self.customer.shelf.away = False
                 case "destination":
                     self.destination.come_back()
+                    self.broken.setdefault("keys", 0)  # a backup may hold keys that were blocked then
                     self.foreign = oracle.others(self.destination.client, VIEW)
                 case "writes" if self.destination.up:
                     self.destination.relieve()
