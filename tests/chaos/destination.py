@@ -33,7 +33,7 @@ class Destination:
 
     def clean(self) -> None:
         """Begin anew: empty, up, and without a backup."""
-        self._backup = None
+        self._backup, self._comes_back = None, Return.EMPTY
         if not self.up:
             self.come_back()
         self.relieve()

@@ -51,18 +51,21 @@ class Shelf:
 
     def make(self, name: str, select: str, parameters: Sequence[object]) -> int:
         """Put what a query returns in the place of a table, whole; the query may read the one that is there."""
-        unfinished = f"unfinished_{name}"
+        if name in self._tables:
+            unfinished = f"unfinished_{name}"
+            self.make(unfinished, select, parameters)
+            self.drop(name)
+            rows = self.make(name, f"FROM {unfinished}.main.data", ())
+            self.drop(unfinished)
+            return rows
         with self.cursor() as cursor:
-            cursor.execute(f"ATTACH ':memory:' AS {unfinished}")
+            cursor.execute(f"ATTACH ':memory:' AS {name}")
             try:
-                cursor.execute(f"CREATE TABLE {unfinished}.main.data AS {select}", parameters)
-                self.drop(name)
-                cursor.execute(f"ATTACH ':memory:' AS {name}")
-                cursor.execute(f"CREATE TABLE {name}.main.data AS FROM {unfinished}.main.data")
-                self._tables.add(name)
-                counted = cursor.execute(f"SELECT count(*) FROM {name}.main.data").fetchone()
-            finally:
-                cursor.execute(f"DETACH {unfinished}")
+                counted = cursor.execute(f"CREATE TABLE {name}.main.data AS {select}", parameters).fetchone()
+            except duckdb.Error:
+                cursor.execute(f"DETACH {name}")
+                raise
+        self._tables.add(name)
         assert counted
         return int(counted[0])
 
