@@ -163,6 +163,8 @@ class History:
 
     def conclude(self) -> None:
         """End what is active, sync once more, compare; then wake who still sleeps, and compare again."""
+        if len(self.asleep) >= self.worker.processes:
+            self.wake(all_of_them=True)  # somebody has to do the work
         if syncs.active_run(self.world.source):
             self.log.append(f"then {self.sync(patience=90).state}")
         run = self.sync(patience=60)
