@@ -53,9 +53,15 @@ def _measure(folder: Path, case: str, rows: int) -> float:
         workers = stack.enter_context(syncs.load_processes(folder))  # after the warehouse: its memory counts anew
         syncs.suppress_others(world)
         empty = world.redis.info("memory")["used_memory"]
+        redis_cpu = _cpu(world)
         full = syncs.sync(world, workers)
+        redis_cpu = _cpu(world) - redis_cpu
         used = world.redis.info("memory")["used_memory"] - empty
-        _report_full(full, used / rows, _content(world))
+        _report_full(full)
+        print(
+            f"  {'Redis':<22}{used / rows:>11,.0f} bytes a profile, {used / rows - _content(world):,.0f} beside key, field, JSON"
+        )
+        print(f"  {'CPU a row, µs':<22}{_per_row(full, redis_cpu)}")
         print(f"  partition by partition beside once{_read_again(world, case):>9.2f} × read")
         change()
         _report("1 % changed", syncs.sync(world, workers), full)
@@ -66,19 +72,31 @@ def _measure(folder: Path, case: str, rows: int) -> float:
         return full.memory
 
 
-def _report_full(full: syncs.Measured, bytes_a_profile: float, content: float) -> None:
-    print(f"  {'full':<22}{full.rows:>11,} rows   load {full.load:>7.2f} s   whole {full.whole:>7.2f} s")
+def _report_full(full: syncs.Measured) -> None:
+    print(
+        f"  {'full':<22}{full.rows:>11,} rows   load {full.load:>7.2f} s   whole {full.whole:>7.2f} s"
+        f"   CPU {full.all_cpu:.1f} s"
+    )
     print(f"  {'a load process':<22}{full.memory:>11,.0f} MB at most")
     if full.warehouse:
         print(f"  {'its DuckDB process':<22}{full.warehouse:>11,.0f} MB at most (its limit is 1 GB)")
-    print(
-        f"  {'Redis':<22}{bytes_a_profile:>11,.0f} bytes a profile, {bytes_a_profile - content:,.0f} beside key, field, JSON"
-    )
+
+
+def _per_row(full: syncs.Measured, redis_cpu: float) -> str:
+    """Tell the CPU a row of the full run, step by step; PostgreSQL's own is not known."""
+    loading = full.all_cpu - full.before_load
+    steps = {
+        "snapshot": full.before_load,
+        "load processes": sum(full.cpu),
+        "DuckDB while loading": loading - sum(full.cpu),
+        "Redis": redis_cpu,
+    }
+    return ", ".join(f"{name} {seconds / full.rows * 1e6:.1f}" for name, seconds in steps.items())
 
 
 def _report(name: str, run: syncs.Measured, full: syncs.Measured) -> None:
     print(
-        f"  {name:<22}{run.rows:>11,} rows   load {run.load:>7.2f} s   whole {run.whole:>7.2f} s"
+        f"  {name:<22}{run.rows:>11,} rows   load {run.load:>7.2f} s   whole {run.whole:>7.2f} s   CPU {run.all_cpu:.1f} s"
         f"   1/{full.load / run.load:.0f} and 1/{full.whole / run.whole:.1f} of the full one's"
     )
 
@@ -136,6 +154,11 @@ def _touched(table: str, source, read: Callable) -> int:
     with warehouse_of(source) as warehouse:
         read(warehouse)
     return count() - before
+
+
+def _cpu(world) -> float:
+    used = world.redis.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])
 
 
 def _content(world) -> float:

@@ -23,7 +23,8 @@ class Measured:
     """One sync: rows written, seconds, and what the load processes used.
 
     `memory` is the largest memory in MB of a load process, `warehouse` that of a DuckDB process of theirs; `cpu` has
-    the seconds each load process used itself, `warehouse_cpu` those of the DuckDB processes of each.
+    the seconds each load process used itself, `warehouse_cpu` those of the DuckDB processes of each, `before_load` all
+    of theirs before the load phase.
     """
 
     rows: int
@@ -33,6 +34,12 @@ class Measured:
     warehouse: float
     cpu: list[float]
     warehouse_cpu: list[float]
+    before_load: float
+
+    @property
+    def all_cpu(self) -> float:
+        """The CPU seconds of the load processes and theirs."""
+        return sum(self.cpu) + sum(self.warehouse_cpu)
 
 
 @contextmanager
@@ -94,7 +101,7 @@ def sync(world, workers) -> Measured:
     before = {pid: _cpu(pid) for pid in workers.children()}
     memory: dict[bool, float] = {True: 0, False: 0}
     started = time.perf_counter()
-    run, next_tick = world.start(), 0.0
+    run, next_tick, before_load = world.start(), 0.0, 0.0
     while run.state not in ENDED:
         if time.perf_counter() >= next_tick:  # as often as beat does
             tick()
@@ -102,6 +109,8 @@ def sync(world, workers) -> Measured:
         _look_at_memory(workers, memory)
         time.sleep(0.1)
         run.refresh_from_db(fields=["state"])
+        if run.state in {"queued", "snapshot"}:
+            before_load = sum(sum(_cpu(pid)) - sum(before[pid]) for pid in before)
         assert time.perf_counter() - started < MOST_SECONDS
     whole = time.perf_counter() - started
     run = world.again(run)
@@ -115,6 +124,7 @@ def sync(world, workers) -> Measured:
         warehouse=memory[False],
         cpu=[own for own, _ in used],
         warehouse_cpu=[theirs for _, theirs in used],
+        before_load=before_load,
     )
 
 
