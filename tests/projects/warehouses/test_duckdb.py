@@ -133,6 +133,26 @@ def test_a_snapshot_is_a_file_that_appears_whole(make_file: MakeFile, open_file:
     assert warehouse.tables("activation_") == []
 
 
+def test_a_partition_lies_in_row_groups_of_its_own_but_for_its_edges(
+    make_file: MakeFile, open_file: OpenFile, snapshot_dir: Path
+) -> None:
+    rows, partitions = 600_000, 3
+    select = f"SELECT 'p' || i AS _id, (hash(i) % {partitions})::INTEGER AS _part FROM range({rows}) r(i)"
+    with open_file(make_file("shop.duckdb", *SHOP)) as warehouse:
+        warehouse.create(SNAPSHOT, select, partitioned=True)
+    with duckdb.connect(snapshot_dir / f"{SNAPSHOT}.duckdb", read_only=True) as connection:
+        groups = connection.execute(
+            "SELECT sum(count) FROM pragma_storage_info('data')"
+            " WHERE column_name = '_id' AND segment_type <> 'VALIDITY' GROUP BY row_group_id ORDER BY row_group_id"
+        ).fetchall()
+        edges = connection.execute("SELECT min(rowid), max(rowid) FROM data GROUP BY _part").fetchall()
+    sizes = [int(size) for (size,) in groups]
+    spans = [(sum(sizes[:number]), sum(sizes[: number + 1])) for number in range(len(sizes))]
+    scanned = sum(end - start for low, high in edges for start, end in spans if start <= high and low < end)
+    assert sum(sizes) == rows
+    assert scanned <= 1.2 * rows
+
+
 def test_a_snapshot_can_be_made_from_the_view_and_an_older_snapshot(make_file: MakeFile, open_file: OpenFile) -> None:
     warehouse = open_file(make_file(*SHOP))
     base, delta = SNAPSHOT, SNAPSHOT.replace("full", "delta")
