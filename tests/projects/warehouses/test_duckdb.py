@@ -138,7 +138,7 @@ def test_a_partition_lies_in_row_groups_of_its_own_but_for_its_edges(
 ) -> None:
     rows, partitions = 600_000, 3
     select = f"SELECT 'p' || i AS _id, (hash(i) % {partitions})::INTEGER AS _part FROM range({rows}) r(i)"
-    with open_file(make_file("shop.duckdb", *SHOP)) as warehouse:
+    with open_file(make_file(*SHOP)) as warehouse:
         warehouse.create(SNAPSHOT, select, partitioned=True)
     with duckdb.connect(snapshot_dir / f"{SNAPSHOT}.duckdb", read_only=True) as connection:
         groups = connection.execute(
