@@ -65,8 +65,7 @@ def load_partition(partition_id: int, *, now: datetime) -> int | None:
     counts, pace = Counts(), Pace(destination.rows_per_second)
 
     def beat() -> bool:
-        if destination.rows_per_second:
-            pace.among = partitions.loading_into(destination.pk)
+        pace.among = partitions.loading_into(destination.pk)
         return partitions.beat(partition, counts.as_fields())
 
     with Heartbeat(beat) as heartbeat:
@@ -131,14 +130,13 @@ def _close_fences(run: SyncRun) -> None:
 def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heartbeat) -> None:
     run, source = partition.run, partition.run.source
     destination = source.destination
-    if destination.rows_per_second:
-        pace.among = partitions.loading_into(destination.pk)
+    pace.among = partitions.loading_into(destination.pk)
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     kept_out = Suppressions(partial(suppressions.since, destination.pk), settings.SUPPRESSION_KEYS)
     with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
         values, upserts = _upserts(run, warehouse, partition.number)
         with (
-            loader.partition(claim_of(partition)) as writer,
+            loader.partition(claim_of(partition), among=lambda: pace.among) as writer,
             Encoder(
                 prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
             ) as encoder,

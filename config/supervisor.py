@@ -78,19 +78,25 @@ def embedded_servers(folder: Path) -> Iterator[None]:
 
 @dataclass
 class Child:
-    """A process of ours: its command, its log file, and itself while it runs."""
+    """A process of ours: its command, its log file, and itself while it runs. `nice` as in the command of that name."""
 
     name: str
     command: list[str]
     log: Path
+    nice: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start the process in a group of its own, so that Ctrl-C reaches only `up`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                ["nice", "-n", str(self.nice), *self.command] if self.nice else self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+        share_cores(self.process.pid, nice=self.nice)
 
 
 class Children:
@@ -161,19 +167,29 @@ def children_of_up(folder: Path, *, port: int) -> list[Child]:
     logs.mkdir(exist_ok=True, mode=0o700)
     python = [sys.executable, "-m"]
     celery = [*python, "celery", "-A", "config"]
-    yielding = ["nice", "-n", "10"]  # a sync takes what reads and pages leave of the cores
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     commands = {
         "web": [*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
                 "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
                 "config.wsgi:application"],
         "control": [*worker, "-Q", "control", "-c", "1", "-n", "control@%h"],
-        "load": [*yielding, *worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
+        "load": [*worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
         "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
     }  # fmt: skip
     if _is_set("RUNNER_COMMAND"):
         commands["runner"] = [*worker, "-Q", "runner", "-c", "1", "-n", "runner@%h"]
-    return [Child(name, command, logs / f"{name}.log") for name, command in commands.items()]
+    nice = {"load": 10}  # a sync takes what reads and pages leave of the cores
+    return [Child(name, command, logs / f"{name}.log", nice.get(name, 0)) for name, command in commands.items()]
+
+
+def share_cores(pid: int, *, nice: int) -> None:
+    """Have a session count as nice as its leader `pid`, where Linux shares the cores among sessions (sched(7)).
+
+    It does by default outside of systemd's groups, and then a process's own nice value says nothing to other sessions.
+    """
+    if nice:
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def tail(path: Path, *, lines: int = 15) -> str:

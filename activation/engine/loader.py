@@ -4,7 +4,7 @@ A run begins (run key, fences), each partition is written behind its fence and l
 (`activation.engine.partition_writer`), then the fences are closed, everything is checked and the marker is set.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from activation.engine import memory
@@ -81,12 +81,15 @@ class Loader:
         """Close the fences of a run's attempt: nobody writes for it any more. Raises `DestinationError`."""
         self._ledger.close(run, run_attempt, partitions)
 
-    def partition(self, claim: Claim) -> PartitionWriter:
+    def partition(self, claim: Claim, *, among: Callable[[], int] = lambda: 1) -> PartitionWriter:
         """Return what writes a partition, from its first chunk to its witness; a context manager.
 
-        Nothing else of this loader may be used meanwhile. Entering raises `DestinationError`.
+        Nothing else of this loader may be used meanwhile. `among` tells how many partitions are being written into the
+        destination, which share the room that its readers leave. Entering raises `DestinationError`.
         """
-        return PartitionWriter(self._deployment, self._ledger, claim, field=self._field, pauses=self._pauses)
+        return PartitionWriter(
+            self._deployment, self._ledger, claim, field=self._field, pauses=self._pauses, among=among
+        )
 
     def write(self, claim: Claim, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
         """Write a few rows behind the fence, each value under its key; None removes the field. Leaves no witness."""

@@ -9,7 +9,7 @@ its first chunk. Applying a chunk twice is harmless.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
@@ -26,6 +26,7 @@ from activation.engine.errors import (
     ScriptUnknown,
 )
 from activation.engine.node import Channel, Node, Reply
+from activation.engine.readers import Readers
 from activation.engine.replies import fault
 from activation.engine.rows import Rows, bulk, cut
 from activation.engine.scripts import CHUNK, CHUNK_OF_DOCUMENTS, WITNESS, Script
@@ -38,7 +39,13 @@ _ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE"
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
 _FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
 
+# A sync takes at most this much of the time of a server that applications read from, all its partitions together.
+_SHARE = 0.5
+_LONGEST_PAUSE = 0.05
+_READERS = Readers()
+
 Packed = Sequence[bytes | memoryview]
+Request = tuple[Channel, Packed]
 
 
 @dataclass
@@ -68,11 +75,19 @@ class _Chunk:
 class PartitionWriter:
     """Writes for one claim, from the first chunk to the witness. For one thread; a context manager.
 
-    Raises `FenceMoved`, `FenceMissing` and `DestinationError`; after any of them it writes nothing more.
+    While applications read from a server, it pauses between chunks; `among` tells how many partitions are written at
+    the same time. Raises `FenceMoved`, `FenceMissing` and `DestinationError`; after any of them it writes nothing more.
     """
 
     def __init__(
-        self, deployment: Deployment, ledger: Ledger, claim: Claim, *, field: str, pauses: Sequence[float]
+        self,
+        deployment: Deployment,
+        ledger: Ledger,
+        claim: Claim,
+        *,
+        field: str,
+        pauses: Sequence[float],
+        among: Callable[[], int] = lambda: 1,
     ) -> None:
         self.claim = claim
         self._deployment = deployment
@@ -82,6 +97,7 @@ class PartitionWriter:
         self._call = b"$7\r\nEVALSHA\r\n" + bulk(self._script.sha) + bulk(0)
         self._field = member_path(field) if documents else field
         self._pauses = tuple(pauses)
+        self._among = among
         self._stack = ExitStack()
         self._channels: dict[Node, Channel] = {}
         self._tags: list[tuple[str, Node]] = []
@@ -203,7 +219,7 @@ class PartitionWriter:
     def _send(self, chunks: Sequence[_Chunk]) -> list[Reply | DestinationError]:
         """Send all chunks before the first reply is read, so that primaries work while we send, and side by side."""
         requests = [(self._channels[chunk.node], self._command(chunk)) for chunk in chunks]
-        replies = _exchange(requests)
+        replies = self._exchange(requests)
         unknown = [index for index, reply in enumerate(replies) if isinstance(reply, ScriptUnknown)]
         if not unknown:
             return replies
@@ -212,6 +228,18 @@ class PartitionWriter:
         again = _exchange([requests[index] for index in unknown])
         for index, reply in zip(unknown, again, strict=True):
             replies[index] = reply
+        return replies
+
+    def _exchange(self, requests: Sequence[Request]) -> list[Reply | DestinationError]:
+        """Send everything before the first reply is read, or leave readers their share between any two chunks."""
+        if not any(_READERS.are_at(node) for node in self._channels):
+            return _exchange(requests)
+        replies: list[Reply | DestinationError] = []
+        for turn in _turns(requests):
+            started = time.monotonic()
+            replies += _exchange(turn)
+            taken = time.monotonic() - started
+            time.sleep(min(_LONGEST_PAUSE, taken * (self._among() / _SHARE - 1)))
         return replies
 
 
@@ -242,7 +270,19 @@ def _teach(channel: Channel, script: Script) -> None:
         raise scripts_refused(reply)
 
 
-def _exchange(requests: Sequence[tuple[Channel, Packed]]) -> list[Reply | DestinationError]:
+def _turns(requests: Sequence[Request]) -> Iterator[list[Request]]:
+    """Yield the requests in order, at most one for each server at a time."""
+    turn: dict[Channel, Request] = {}
+    for request in requests:
+        if request[0] in turn:
+            yield list(turn.values())
+            turn = {}
+        turn[request[0]] = request
+    if turn:
+        yield list(turn.values())
+
+
+def _exchange(requests: Sequence[Request]) -> list[Reply | DestinationError]:
     for channel, command in requests:
         channel.send(command)
     return [channel.read_reply() for channel, _ in requests]

@@ -1,0 +1,56 @@
+"""Looks whether applications read from a server, so that a sync can leave them room.
+
+A server that runs a sync's scripts serves nobody else meanwhile. It counts the commands that reads of profiles use
+(`INFO commandstats`); scripts of ours use none of them. A server that does not tell counts as one without readers.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from activation.engine.errors import DestinationError
+from activation.engine.node import Node
+
+READS = frozenset({"cmdstat_hgetall", "cmdstat_hmget", "cmdstat_json.get", "cmdstat_json.mget"})
+READS_PER_SECOND = 20.0  # fewer than these are somebody who looks around
+LOOK_EVERY = 0.5
+
+
+@dataclass(frozen=True)
+class _Look:
+    at: float
+    calls: int | None
+    busy: bool
+
+
+class Readers:
+    """What one process knows of who reads from which server. Safe to use from many threads."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
+
+    def are_at(self, node: Node) -> bool:
+        """Tell whether a server has readers; it is asked every half second at most. Raises nothing."""
+        with self._lock:
+            now, last = self._clock(), self._looks.get(node.endpoint.text)
+            if last is None or now - last.at >= LOOK_EVERY:
+                last = self._looks[node.endpoint.text] = _compared(last, _calls(node), now)
+            return last.busy
+
+
+def _compared(last: _Look | None, calls: int | None, now: float) -> _Look:
+    if last is None or last.calls is None or calls is None or calls < last.calls:
+        return _Look(now, calls, busy=False)
+    return _Look(now, calls, busy=calls - last.calls >= READS_PER_SECOND * (now - last.at))
+
+
+def _calls(node: Node) -> int | None:
+    try:
+        lines = node.execute("INFO", "commandstats").decode(errors="replace").splitlines()
+    except DestinationError:
+        return None
+    counted = (line.partition(":calls=")[::2] for line in lines)
+    return sum(int(rest.partition(",")[0]) for name, rest in counted if name in READS)
