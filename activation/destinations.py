@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts import audit, vault
 from accounts.actors import Actor
@@ -21,7 +21,7 @@ from accounts.roles import Permission
 from activation.engine import profiles
 from activation.engine.loader import Bookkeeping, Loader
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
-from activation.models import RedisDestination, Source
+from activation.models import DestinationMove, RedisDestination, Source
 from projects import own_servers
 
 _NAME_LENGTH = 100
@@ -95,7 +95,7 @@ def verify_new(
     """
     errors = {
         **_name_errors(organisation, name.strip()),
-        **_settings_errors(settings, credentials),
+        **settings_errors(settings, credentials),
         **_id_errors(organisation, adopted),
     }
     if errors:
@@ -117,12 +117,12 @@ def update_credentials(
     """
     by.require(Permission.MANAGE_CREDENTIALS)
     wanted = destination.settings if settings is None else dict(settings)
-    errors = _settings_errors(wanted, credentials)
+    errors = settings_errors(wanted, credentials)
     if errors:
         raise DestinationInvalid(errors)
     old, new = settings_of(destination), RedisSettings.from_plain(wanted, credentials)
-    if _place(old) != _place(new):
-        raise DestinationInvalid({"address": "Where the data lies cannot change after creation."})
+    if not same_place(old, new):
+        raise DestinationInvalid({"address": "Where the profiles lie is not changed here. Use Move instead."})
     RedisDestination.objects.filter(pk=destination.pk).update(
         settings=wanted, credentials=vault.encrypt(json.dumps(dict(credentials))), version=F("version") + 1
     )
@@ -134,7 +134,8 @@ def update_credentials(
 def limit_pace(destination: RedisDestination, *, rows_per_second: int | None, by: Actor, now: datetime) -> None:
     """Limit what all syncs together write into the destination; None lifts the limit. Raises `PermissionRefused`."""
     by.require(Permission.MANAGE_CREDENTIALS)
-    RedisDestination.objects.filter(pk=destination.pk).update(rows_per_second=rows_per_second)
+    places = RedisDestination.every_place.filter(Q(pk=destination.pk) | Q(other_place_of=destination))
+    places.update(rows_per_second=rows_per_second)
     _record("destination_pace_limited", destination, by=by, now=now, details={"rows_per_second": rows_per_second})
 
 
@@ -149,6 +150,8 @@ def delete(destination: RedisDestination, *, by: Actor, now: datetime) -> None:
     by.require(Permission.DELETE_THINGS)
     left = destination.sources.exclude(status=Source.Status.REMOVED)
     if destination.activations.filter(enabled=True).exists() or left.exists():
+        raise DestinationInUse(destination)
+    if destination.moves.filter(state__in=DestinationMove.OPEN).exists():
         raise DestinationInUse(destination)
     destination.sources.all().delete()
     destination.activations.all().delete()
@@ -212,7 +215,8 @@ def _name_errors(organisation: Organisation, name: str) -> dict[str, str]:
     return {}
 
 
-def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:
+def settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with settings and secrets that can be seen without a connection, by field."""
     misplaced = {"password", "sentinelPassword", "clientKey"} & settings.keys()
     if misplaced:
         return dict.fromkeys(misplaced, "A secret is a credential and is not kept with the settings.")
@@ -221,6 +225,11 @@ def _settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]
     except SettingsInvalid as error:
         return error.errors
     return {}
+
+
+def same_place(one: RedisSettings, other: RedisSettings) -> bool:
+    """Tell whether profiles lie in the same place with both."""
+    return _place(one) == _place(other)
 
 
 def _place(settings: RedisSettings) -> tuple[object, ...]:

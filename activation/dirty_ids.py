@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from accounts import vault
 from activation.engine import profiles
@@ -52,15 +52,20 @@ def add_failed(run: SyncRun, failed: Iterable[tuple[str, str]], *, too_many: boo
         for row_id, reason in failed
     )
     if too_many:
-        Source.objects.filter(pk=run.source_id).update(full_next=TOO_MANY)
+        Source.every_place.filter(pk=run.source_id).update(full_next=TOO_MANY)
 
 
 def add_profiles(
     destination_id: int, named: Iterable[tuple[str, str, str]], *, reason: DirtyId.Reason, now: datetime
 ) -> None:
-    """Keep profiles, given as entity, id type and id, for every source that writes them into the destination."""
+    """Keep profiles, given as entity, id type and id, for every source that writes them into the destination.
+
+    While it moves, that holds for the other place as well.
+    """
     rows = []
-    sources = list(Source.objects.filter(destination_id=destination_id))
+    sources = list(
+        Source.every_place.filter(Q(destination=destination_id) | Q(destination__other_place_of=destination_id))
+    )
     for entity, id_type, value in named:
         for source in sources:
             if (source.entity, source.id_type) == (entity, id_type):

@@ -46,4 +46,4 @@ def take(source: Source) -> None:
 def replace(source: Source, follow_up: FollowUp | None, *conditions: Exists) -> bool:
     """Change the source's follow-up if it still is what was read; tell whether it was."""
     kept = follow_up.as_kept() if follow_up else {}
-    return bool(Source.objects.filter(*conditions, pk=source.pk, follow_up=source.follow_up).update(follow_up=kept))
+    return bool(Source.every_place.filter(*conditions, pk=source.pk, follow_up=source.follow_up).update(follow_up=kept))

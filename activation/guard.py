@@ -78,12 +78,12 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
     Raises `PermissionRefused`, `NothingToConfirm`, `AlreadyRunning`, `SourceRetired`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
-    source = Source.objects.select_related("activation__project").get(pk=run.source_id)
+    source = Source.every_place.select_related("activation__project").get(pk=run.source_id)
     if not is_waiting(run, source):
         raise NothingToConfirm
     # The run first and the source second, as everywhere, so that no two transactions wait for each other.
     started = syncs.start(source, trigger=SyncRun.Trigger.PERSON, by=by, now=now)
-    Source.objects.filter(pk=source.pk, base_snapshot=run.base_snapshot).update(
+    Source.every_place.filter(pk=source.pk, base_snapshot=run.base_snapshot).update(
         confirmed_base=run.base_snapshot, confirmed_deletes=run.deletes_planned, confirmed_choice=choice
     )
     audit.record(

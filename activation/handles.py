@@ -60,17 +60,27 @@ class DestinationUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """A destination's row, and the names that its sources declare."""
+    """A destination's row, the names that its sources declare, and the row of its other place while it moves."""
 
     destination: RedisDestination
     names: Names
+    other_place: RedisDestination | None = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many profiles were there and are deleted, and whether every place of the destination acknowledged that."""
+
+    profiles: int
+    everywhere: bool
 
 
 @dataclass(frozen=True)
 class Handle:
     """A destination as it was when last looked up, and the store that reaches it. Shared by threads.
 
-    `store` is None when it could not be opened; `unopened` then says why.
+    `store` is None when it could not be opened; `unopened` then says why. While the destination moves, `other` reaches
+    the place that is not served.
     """
 
     destination_id: int
@@ -80,6 +90,7 @@ class Handle:
     names: Names
     store: Store | None = field(repr=False)
     unopened: str = ""
+    other: "Handle | None" = field(default=None, repr=False)
 
     def read(self, key: str) -> dict[str, bytes]:
         """Read a profile: feature view → JSON text, in Redis's order; a key of another kind holds none.
@@ -91,9 +102,17 @@ class Handle:
         except UnexpectedType:
             return {}
 
-    def delete(self, keys: Sequence[str]) -> int:
-        """Delete keys; returns how many existed. Raises `DestinationUnavailable`."""
-        return self._ask(lambda store: store.delete(keys))
+    def delete(self, keys: Sequence[str]) -> Deleted:
+        """Delete keys, also at the other place while the destination moves; that one being away is no error.
+
+        Raises `DestinationUnavailable`.
+        """
+        profiles = self._ask(lambda store: store.delete(keys))
+        try:
+            everywhere = self.other is None or self.other.delete(keys).everywhere
+        except DestinationUnavailable:
+            everywhere = False
+        return Deleted(profiles, everywhere)
 
     def _ask(self, question: Callable[[Store], Answer]) -> Answer:
         if self.store is None:
@@ -109,6 +128,8 @@ class Handle:
         """Close the store; calls under way end first."""
         if self.store is not None:
             self.store.close()
+        if self.other is not None:
+            self.other.close()
 
 
 @dataclass
@@ -122,14 +143,15 @@ class _Place:
 
 
 def _look_up(organisation_id: int, public_id: str) -> Found | None:
-    destination = RedisDestination.objects.filter(organisation_id=organisation_id, public_id=public_id).first()
+    destinations_there = RedisDestination.objects.select_related("other_place")
+    destination = destinations_there.filter(organisation_id=organisation_id, public_id=public_id).first()
     if destination is None:
         return None
     names: Names = {}
     sources = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
     for entity, id_type, normalisation in sources.values_list("entity", "id_type", "normalisation"):
         names.setdefault((entity, id_type), set()).add(tuple(normalisation))
-    return Found(destination=destination, names=names)
+    return Found(destination, names, getattr(destination, "other_place", None))
 
 
 def _open_store(destination: RedisDestination) -> Store:
@@ -224,15 +246,17 @@ class Handles:
 
     def _renewed(self, old: Handle | None, found: Found) -> Handle:
         """Keep the store of an unchanged destination; open one if there is none or the destination changed."""
-        if old is not None and old.version == found.destination.version and old.store is not None:
+        opened = old is not None and old.store is not None and (old.other is None or old.other.store is not None)
+        if old is not None and opened and old.version == found.destination.version:
             return replace(old, names=found.names)
-        new = self._opened(found)
+        new = self._opened(found.destination, found.names)
+        if found.other_place is not None:
+            new = replace(new, other=self._opened(found.other_place, found.names))
         if old is not None:
             old.close()
         return new
 
-    def _opened(self, found: Found) -> Handle:
-        destination = found.destination
+    def _opened(self, destination: RedisDestination, names: Names) -> Handle:
         store, unopened = None, ""
         try:
             store = self._open_store(destination)
@@ -247,7 +271,7 @@ class Handles:
             workspace_id=destination.workspace_id,
             public_id=destination.public_id,
             version=destination.version,
-            names=found.names,
+            names=names,
             store=store,
             unopened=unopened,
         )

@@ -16,7 +16,7 @@ _MADE_BY = re.compile(r"_r(\d+)_a(\d+)_preview[a-z]*$")
 def name(preview: Preview, kind: str = "") -> str:
     """Name a table of the preview's present attempt; without a kind its snapshot."""
     return snapshots.table_name(
-        Installation.own_code(), preview.source_id, preview.pk, preview.attempt, f"preview{kind}"
+        Installation.own_code(), preview.source.tables_number, preview.pk, preview.attempt, f"preview{kind}"
     )
 
 

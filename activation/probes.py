@@ -1,13 +1,14 @@
 """Connection tests of a Redis: asked for on a page, run by a control task, step by step before the person's eyes.
 
 A probe that passed creates the destination exactly as it was tried, and turns on the sync of the project it was asked
-for. The person's role is looked at again then. No secret is ever shown again: what was typed is kept encrypted, so
-that a failed probe is corrected without typing it anew, and goes within the hour.
+for; or it changes, or begins to move, the destination it was asked for. The person's role is looked at again then. No
+secret is ever shown again: what was typed is kept encrypted, so that a failed probe is corrected without typing it
+anew, and goes within the hour.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +20,9 @@ from accounts import audit, vault
 from accounts.actors import Actor, PermissionRefused
 from accounts.models import Membership
 from accounts.roles import Permission, Role
-from activation import destinations, enabling
+from activation import destinations, enabling, moves
 from activation.destinations import DestinationInvalid
-from activation.engine.probe import probe
+from activation.engine.probe import Step, probe
 from activation.engine.redis_settings import RedisSettings
 from activation.models import DestinationProbe, RedisDestination
 from projects.models import Project
@@ -31,6 +32,15 @@ _STALLED_AFTER = timedelta(seconds=60)
 _SECRETS_KEPT_FOR = timedelta(hours=1)
 _MOST_ATTEMPTS = 3
 _State = DestinationProbe.State
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a test is for: to connect a Redis, for a project or alone, or to edit or move a destination."""
+
+    purpose: DestinationProbe.Purpose = DestinationProbe.Purpose.CONNECT
+    project: Project | None = None
+    destination: RedisDestination | None = None
 
 
 class TooManyProbes(Exception):
@@ -45,7 +55,7 @@ class TooManyProbes(Exception):
 @transaction.atomic
 def request(
     *,
-    project: Project | None,
+    aim: Aim,
     name: str,
     settings: Mapping[str, Any],
     credentials: Mapping[str, str],
@@ -65,7 +75,9 @@ def request(
     RedisSettings.from_plain(settings, credentials)
     row = DestinationProbe.objects.create(
         organisation=by.organisation,
-        project=project,
+        project=aim.project,
+        destination=aim.destination,
+        purpose=aim.purpose,
         name=name,
         settings=dict(settings),
         credentials=vault.encrypt(json.dumps(dict(credentials))),
@@ -116,45 +128,71 @@ def run(probe_id: int, *, now: datetime) -> None:
     if any(step["state"] == "failed" for step in steps):
         _still_ours(row).update(state=_State.FAILED, finished_at=now)
     else:
-        _create(row, now=now)
+        _conclude(row, now=now)
 
 
 def _steps(row: DestinationProbe) -> Iterator[dict[str, str]]:
     """Yield the engine's steps as the plain values that pages read."""
     workspace_id = row.adopted.get("workspace_id") or row.organisation.public_id
     destination_id = row.adopted.get("public_id") or row.public_id
+    if row.destination is not None:
+        workspace_id, destination_id = row.destination.workspace_id, row.destination.public_id
+    settings = RedisSettings.from_plain(row.settings, typed_secrets(row))
     steps = probe(
-        RedisSettings.from_plain(row.settings, typed_secrets(row)),
+        settings,
         key_prefix=f"{workspace_id}:{destination_id}:",
         allow_private=django_settings.ALLOW_PRIVATE_ADDRESSES,
         forbidden=destinations.forbidden_addresses(),
     )
+    failed = False
     for step in steps:
+        failed = failed or step.state == "failed"
+        yield {name: str(value) for name, value in asdict(step).items()}
+    if row.purpose == DestinationProbe.Purpose.MOVE and row.destination is not None:
+        step = Step("The new place", "not_reached") if failed else _look_at(settings, row.destination)
         yield {name: str(value) for name, value in asdict(step).items()}
 
 
-def _create(row: DestinationProbe, *, now: datetime) -> None:
-    """Create the destination under the id that was tried, and turn the project's sync on: all of it or nothing."""
+def _look_at(settings: RedisSettings, destination: RedisDestination) -> Step:
+    problem = moves.problem_with(settings, destination)
+    return Step("The new place", "failed" if problem else "passed", problem or "Nothing of this destination is there.")
+
+
+def _conclude(row: DestinationProbe, *, now: datetime) -> None:
+    """Do what the test was asked for, exactly as it was tried: all of it or nothing."""
     try:
         with transaction.atomic():
             by = _requester(row)
-            destination = destinations.create(
-                organisation=row.organisation,
-                name=row.name,
-                settings=row.settings,
-                credentials=typed_secrets(row),
-                public_id=row.adopted.get("public_id") or row.public_id,
-                workspace_id=row.adopted.get("workspace_id"),
-                by=by,
-                now=now,
-            )
-            if row.project is not None:
-                enabling.enable(row.project, destination, by=by, now=now)
-            _pass(row, destination, now=now)
+            if row.destination is None:
+                _pass(row, _create(row, by=by, now=now), now=now)
+                return
+            given = {"settings": row.settings, "credentials": typed_secrets(row), "by": by, "now": now}
+            if row.purpose == DestinationProbe.Purpose.MOVE:
+                moves.start(row.destination, **given)
+            else:
+                destinations.update_credentials(row.destination, **given)
+            _pass(row, row.destination, now=now)
     except _REFUSALS as refusal:
         _still_ours(row).update(state=_State.FAILED, problem=str(refusal)[:500], finished_at=now)
     except _ProbeLost:
         return
+
+
+def _create(row: DestinationProbe, *, by: Actor, now: datetime) -> RedisDestination:
+    """Create the destination under the id that was tried, and turn the project's sync on."""
+    destination = destinations.create(
+        organisation=row.organisation,
+        name=row.name,
+        settings=row.settings,
+        credentials=typed_secrets(row),
+        public_id=row.adopted.get("public_id") or row.public_id,
+        workspace_id=row.adopted.get("workspace_id"),
+        by=by,
+        now=now,
+    )
+    if row.project is not None:
+        enabling.enable(row.project, destination, by=by, now=now)
+    return destination
 
 
 _REFUSALS = (
@@ -163,6 +201,7 @@ _REFUSALS = (
     enabling.NotReady,
     enabling.FieldTaken,
     enabling.DestinationFixed,
+    moves.MoveRefused,
 )
 
 
@@ -190,7 +229,9 @@ def _requester(row: DestinationProbe) -> Actor:
 
 
 def _claim(probe_id: int, *, now: datetime) -> DestinationProbe | None:
-    rows = DestinationProbe.objects.select_related("organisation", "project__organisation", "project__warehouse")
+    rows = DestinationProbe.objects.select_related(
+        "organisation", "project__organisation", "project__warehouse", "destination"
+    )
     row = rows.filter(pk=probe_id).first()
     if row is None:
         return None

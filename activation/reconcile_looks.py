@@ -234,7 +234,7 @@ class _Tables:
     def _name(self, source: Source, kind: str) -> str:
         self._made += 1
         number = self._row.attempt * 1_000 + self._made
-        return reconcile_tables.table_name(source.pk, self._row.pk, number, kind)
+        return reconcile_tables.table_name(source.tables_number, self._row.pk, number, kind)
 
 
 def _sorter(destination: RedisDestination) -> Sorter:

@@ -12,9 +12,9 @@ from activation.models import Installation, Reconcile
 _MADE_BY = re.compile(r"_s(\d+)_r(\d+)_a\d+_(?:found|strays)$")
 
 
-def table_name(source_id: int, reconcile_id: int, number: int, kind: str) -> str:
+def table_name(tables_number: int, reconcile_id: int, number: int, kind: str) -> str:
     """Name a table of a look: `found` or `strays`."""
-    return snapshots.table_name(Installation.own_code(), source_id, reconcile_id, number, kind)
+    return snapshots.table_name(Installation.own_code(), tables_number, reconcile_id, number, kind)
 
 
 def of(reconcile_id: int, names: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
+from activation import moves
 from activation.models import Reconcile, RedisDestination, Source, SyncRun
 
 # After this a preview says too little about what is there, and its tables are dropped.
@@ -35,6 +36,13 @@ class NothingToReconcile(Exception):
 
     def __init__(self, destination: RedisDestination) -> None:
         super().__init__(f"No project syncs to {destination.name} yet, so there is nothing to compare with.")
+
+
+class DestinationMoves(Exception):
+    """The destination is being moved, and what is found in one place says nothing about the other."""
+
+    def __init__(self, destination: RedisDestination) -> None:
+        super().__init__(f"{destination.name} is being moved. Reconcile it once the move has ended.")
 
 
 class NotWaiting(Exception):
@@ -58,11 +66,13 @@ def request(destination: RedisDestination, *, also: Sequence[View] = (), by: Act
     """Ask for a look through a destination; the edge sends the wake-up.
 
     The views `also` are counted for removal as those of a removed source: choose them from an earlier look.
-    Raises `PermissionRefused`, `AlreadyReconciling`, `NothingToReconcile`.
+    Raises `PermissionRefused`, `AlreadyReconciling`, `NothingToReconcile`, `DestinationMoves`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
     if not destination.sources.exists():
         raise NothingToReconcile(destination)
+    if moves.open_move(destination) is not None:
+        raise DestinationMoves(destination)
     for view in also:
         _take_on(destination, view, now=now)
     try:

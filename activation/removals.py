@@ -78,7 +78,7 @@ def queue(source: Source, *, trigger: SyncRun.Trigger, by: Actor, now: datetime)
         queued_at=now,
         not_before=now,
     )
-    Source.objects.filter(pk=source.pk).update(status=Source.Status.REMOVING, follow_up={})
+    Source.every_place.filter(pk=source.pk).update(status=Source.Status.REMOVING, follow_up={})
     audit.record(
         "source_removal_started",
         by=by,

@@ -71,9 +71,9 @@ def _succeed(run: SyncRun) -> bool:
     if not run_states.move(run, RunState.SUCCEEDED, now=now, fences_open=False, **counts):
         return False
     dirty_ids.settle(run)
-    source = Source.objects.get(pk=run.source_id)
+    source = Source.every_place.get(pk=run.source_id)
     removed = run.kind == SyncRun.Kind.REMOVAL
-    Source.objects.filter(pk=source.pk).update(
+    Source.every_place.filter(pk=source.pk).update(
         base_snapshot=run.snapshot,
         base_rows=run.snapshot_rows or 0,
         base_run=None if removed else run,
@@ -87,18 +87,18 @@ def _succeed(run: SyncRun) -> bool:
         confirmed_choice="",
     )
     if removed:
-        Source.objects.filter(pk=source.pk, status=Source.Status.REMOVING).update(status=Source.Status.REMOVED)
+        Source.every_place.filter(pk=source.pk, status=Source.Status.REMOVING).update(status=Source.Status.REMOVED)
     return True
 
 
 def _tidy_up(run: SyncRun, loader: Loader) -> None:
     """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
-    if run.kind != SyncRun.Kind.REMOVAL:
+    if run.kind != SyncRun.Kind.REMOVAL and run.source.other_place_of_id is None:
         sync_log.write(run, now=timezone.now())
         offers.note(run)
     try:
         loader.finish(run.public_id)
-        source = Source.objects.get(pk=run.source_id)
+        source = Source.every_place.get(pk=run.source_id)
         if len(source.tombstones) > 1:
             with warehouse_of(run.source) as warehouse:
                 run_records.merge_tombstones(source, warehouse, name=table_name(run, "gone"))

@@ -76,7 +76,7 @@ def shape_of(source: Source, plan: SnapshotPlan) -> str:
         plan.id_column,
         list(plan.normalisation),
         sorted(plan.ignored_columns),
-        source.destination_id,
+        [source.destination.workspace_id, source.destination.public_id],
         source.destination.settings.get("useJSONModule", False),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -76,7 +76,7 @@ def merge_tombstones(source: Source, warehouse: Warehouse, *, name: str) -> None
             there = set(warehouse.tables(name.rpartition("_r")[0]))
             deltas.merge_tombstones(warehouse, name=name, tables=[table for table in tables if table in there])
             merged = _as_kept([*(each for each in kept if each[1] != day), (name, day)])
-            if Source.objects.filter(pk=source.pk, tombstones=source.tombstones).update(tombstones=merged):
+            if Source.every_place.filter(pk=source.pk, tombstones=source.tombstones).update(tombstones=merged):
                 source.tombstones = merged
             return
 

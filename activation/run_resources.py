@@ -56,7 +56,7 @@ def _relation(source: Source) -> port.Relation:
 
 def table_name(run: SyncRun, kind: str) -> str:
     """Name a table of the run's present attempt."""
-    return snapshots.table_name(Installation.own_code(), run.source_id, run.pk, run.attempt, kind)
+    return snapshots.table_name(Installation.own_code(), run.source.tables_number, run.pk, run.attempt, kind)
 
 
 @contextmanager
@@ -74,9 +74,12 @@ def warehouse_of(source: Source, heartbeat: Heartbeat | None = None) -> Iterator
 
 
 def loader_of(source: Source) -> Loader:
-    """Return a loader into the source's field of its destination; a context manager."""
+    """Return a loader into the source's field of its destination; a context manager.
+
+    At another place the bookkeeping is the source's own, too: after the switch it is found there.
+    """
     destination = source.destination
-    bookkeeping = Bookkeeping(destination.workspace_id, destination.public_id, source.public_id)
+    bookkeeping = Bookkeeping(destination.workspace_id, destination.public_id, source.served.public_id)
     return destinations.open_loader(destination, bookkeeping, field=source.feature_view)
 
 
@@ -97,7 +100,7 @@ def columns_of(kept: list[dict[str, str]]) -> tuple[port.Column, ...]:
 
 def table_prefix(source: Source) -> str:
     """Return what the names of all of a source's tables begin with."""
-    return f"activation_{Installation.own_code()}_s{source.pk}_"
+    return f"activation_{Installation.own_code()}_s{source.tables_number}_"
 
 
 def drop_left_overs(run: SyncRun) -> None:
@@ -106,12 +109,12 @@ def drop_left_overs(run: SyncRun) -> None:
     What cannot be dropped now goes with the next run. The next run, or the next attempt of this one, may have started
     meanwhile: what it makes is not to be touched, nor what this attempt made.
     """
-    source = Source.objects.select_related("activation__project__warehouse").get(pk=run.source_id)
+    source = Source.every_place.select_related("activation__project__warehouse").get(pk=run.source_id)
     with warehouse_of(source) as warehouse:
         # In this order: what was handed over to the source by a look that has ended is seen as the source's.
         names = warehouse.tables(table_prefix(source))
         others = [*preview_tables.left_over(source.pk, names), *reconcile_tables.left_over(names)]
-        keep = run_records.tables_to_keep(Source.objects.select_related("activation").get(pk=run.source_id))
+        keep = run_records.tables_to_keep(Source.every_place.select_related("activation").get(pk=run.source_id))
         if run.state == RunState.LOADING:
             keep |= {run.snapshot, run.upserts_table, run.deletes_table}
         made = ((name, _MADE_BY.search(name)) for name in names)

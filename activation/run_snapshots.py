@@ -15,10 +15,11 @@ from activation import guard, partitions, run_plans, run_records
 from activation.claims import Heartbeat
 from activation.engine import deltas, profiles, room, snapshots
 from activation.engine.deltas import Delta, Known, Tables
+from activation.engine.errors import DestinationBusy
 from activation.engine.memory import Memory
 from activation.engine.snapshots import SnapshotPlan, SnapshotReport
 from activation.guard import NeedsConfirmation
-from activation.models import Source, SyncRun
+from activation.models import RedisDestination, Source, SyncRun
 from activation.run_faults import RecordLost
 from activation.run_plans import Decision, Found
 from activation.run_records import Record
@@ -92,6 +93,7 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
             work = _sync(run, warehouse, record, held)
     if not heartbeat.confirm():
         return False  # a later attempt may be loading already; its fences are not to be taken away
+    _require_same_place(source)
     with loader_of(source) as loader:
         loader.begin(run.public_id, run.attempt, len(work.sizes))
     if not _lay_out(run, work):
@@ -124,11 +126,7 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
     fields = _fields(run, the_plan, report, delta, decision, names) | {"evictions": held.evictions or {}}
     if not decision.incremental and _memory_is_short(run, warehouse, the_plan, report, record, held):
         fields["warnings"] = [*_warnings(decision), MEMORY_SHORT]
-    try:
-        guard.check(source, gone=delta.gone, base_rows=record.base_rows, snapshot_rows=report.rows)
-    except NeedsConfirmation:
-        _note_stopped(run, fields)
-        raise
+    _ask_the_guard(run, delta, record, fields, snapshot_rows=report.rows)
     upserts = names.upserts if decision.incremental else names.snapshot
     dirty = [upserts, *([names.deletes] if delta.deletes else [])]
     return _Work(delta, _sizes(warehouse, delta, upserts, names), dirty, {**fields, "dirty_upto": record.listed.upto})
@@ -264,14 +262,36 @@ def _memory_is_short(
     return room.is_short(new * each, held.memory)
 
 
-def _note_stopped(run: SyncRun, fields: dict[str, object]) -> None:
-    """Leave the counts on a run that the guard stops; a confirmation is for these."""
-    SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(**fields)
+def _ask_the_guard(
+    run: SyncRun, delta: Delta, record: Record, fields: dict[str, object], *, snapshot_rows: int
+) -> None:
+    """Raise `NeedsConfirmation` where that is so, leaving the counts on the run; a confirmation is for these.
+
+    A place that is new is compared with the one that is served, so that a move does not empty it either.
+    """
+    source, gone, base_rows = run.source, delta.gone, record.base_rows
+    if source.other_place_of is not None and record.base is None:
+        base_rows = source.other_place_of.base_rows
+        gone = max(0, base_rows - snapshot_rows)
+        fields = {**fields, "deletes_planned": gone}
+    try:
+        guard.check(source, gone=gone, base_rows=base_rows, snapshot_rows=snapshot_rows)
+    except NeedsConfirmation:
+        SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(**fields)
+        raise
+
+
+def _require_same_place(source: Source) -> None:
+    """Raise `DestinationBusy` when the destination is reached in another way by now; the run then starts again."""
+    unchanged = RedisDestination.every_place.filter(pk=source.destination_id, version=source.destination.version)
+    if not unchanged.exists():
+        raise DestinationBusy("How the destination is reached was changed meanwhile.", code="destination_changed")
 
 
 def _lay_out(run: SyncRun, work: _Work) -> bool:
     """Put the run's partitions and, with them, what it may write on record; tell whether it was still ours."""
     with transaction.atomic():
+        _require_same_place(run.source)
         laid_out = partitions.lay_out(
             run,
             work.sizes,
@@ -282,7 +302,7 @@ def _lay_out(run: SyncRun, work: _Work) -> bool:
             **work.fields,
         )
         if laid_out:
-            source = Source.objects.filter(pk=run.source_id)
+            source = Source.every_place.filter(pk=run.source_id)
             source.update(dirty_tables=work.dirty_tables)
             # What made this run full is taken care of: all that it may write is on record. What came since is not.
             source.filter(full_next=run.source.full_next).update(full_next="")

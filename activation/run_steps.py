@@ -132,7 +132,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
     destination = source.destination
     pace.among = partitions.loading_into(destination.pk)
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
-    kept_out = Suppressions(partial(suppressions.since, destination.pk), settings.SUPPRESSION_KEYS)
+    kept_out = Suppressions(partial(suppressions.since, destination.served_id), settings.SUPPRESSION_KEYS)
     with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
         values, upserts = _upserts(run, warehouse, partition.number)
         with (

@@ -113,11 +113,11 @@ def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: d
         raise
     with transaction.atomic():
         if suppressed:
-            suppressions.settle(suppressed, now=now)
+            suppressions.settle(suppressed, everywhere=deleted.everywhere, now=now)
         suppressions.record_delete(
-            row, addressed=len(keys), deleted=deleted, suppressed=count, by=identity.actor, now=now
+            row, addressed=len(keys), deleted=deleted.profiles, suppressed=count, by=identity.actor, now=now
         )
-    return Deletion(deleted=deleted, addressed=len(keys))
+    return Deletion(deleted=deleted.profiles, addressed=len(keys))
 
 
 def _key(handle: Handle, entity: str, profile_id: ProfileId) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts import audit, vault
 from accounts.actors import Actor
@@ -36,7 +36,9 @@ log = structlog.get_logger(__name__)
 # closed, also when it has ended by then.
 _IN_FLIGHT = Exists(
     SyncRun.objects.filter(
-        source__destination=OuterRef("destination"), fences_open=True, loading_at__lte=OuterRef("deleted_at")
+        Q(source__destination=OuterRef("destination")) | Q(source__destination__other_place_of=OuterRef("destination")),
+        fences_open=True,
+        loading_at__lte=OuterRef("deleted_at"),
     )
 )
 
@@ -87,15 +89,17 @@ def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, n
     return Suppressed(ids=(*known.values(), *(suppression.pk for suppression in fresh)))
 
 
-def settle(suppressed: Suppressed, *, now: datetime) -> int:
+def settle(suppressed: Suppressed, *, everywhere: bool = True, now: datetime) -> int:
     """Note that Redis acknowledged the deletes; returns how many were still waiting for it.
 
     The keys are erased, but for those that a sync under way may still be writing: what it had in flight is taken back
-    once it has ended (`retry_pending`), also if it fails before it learns of the delete.
+    once it has ended (`retry_pending`), also if it fails before it learns of the delete. They are kept as well while
+    the destination moves and the place that is not served has not acknowledged them: not `everywhere`.
     """
     rows = Suppression.objects.filter(pk__in=suppressed.ids)
     settled = rows.filter(deleted_at=None).update(deleted_at=now)
-    rows.exclude(_IN_FLIGHT).update(pending_key="")
+    if everywhere:
+        rows.exclude(_IN_FLIGHT).update(pending_key="")
     return settled
 
 
@@ -156,12 +160,12 @@ def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
     except (handles.InvalidDestination, handles.ServiceUnavailable, handles.DestinationUnavailable):
         return 0
     with transaction.atomic():
-        finished = settle(Suppressed(ids=tuple(keys)), now=now)
-        if finished or deleted:
+        finished = settle(Suppressed(ids=tuple(keys)), everywhere=deleted.everywhere, now=now)
+        if finished or deleted.profiles:
             record_delete(
                 destination,
                 addressed=len(keys),
-                deleted=deleted,
+                deleted=deleted.profiles,
                 suppressed=finished,
                 by=Actor.system(destination.organisation),
                 now=now,

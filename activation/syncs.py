@@ -16,7 +16,7 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import follow_ups, run_states
 from activation.follow_ups import FollowUp
-from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
+from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
 from projects import runs as profiles_runs
 from projects.models import ProfilesRun
 
@@ -57,7 +57,7 @@ def start(
     by.require(Permission.RUN_SYNCS)
     _require_served(source)
     with transaction.atomic():
-        waiting = Source.objects.get(pk=source.pk)
+        waiting = Source.every_place.get(pk=source.pk)
         pending = FollowUp.of(waiting)
         asked = FollowUp(trigger, full or (pending is not None and pending.full), by.name)
         run = _queue(source, asked, profiles_run=profiles_run, now=now)
@@ -151,7 +151,7 @@ def stop(run: SyncRun, *, by: Actor, now: datetime) -> bool:
             # `not_before` may lie ahead, from a fault that was being waited out; the fences are closed at once.
             ended = {"stopped_by": by.name, "error_code": "", "error": "", "not_before": now}
             if run_states.move(present, RunState.CANCELLED, now=now, **ended):
-                Source.objects.filter(pk=present.source_id).update(follow_up={})
+                Source.every_place.filter(pk=present.source_id).update(follow_up={})
                 _record("sync.stopped", present.source, by=by, now=now, run=run.public_id)
                 return True
 
@@ -174,13 +174,13 @@ def _queue(source: Source, asked: FollowUp, *, profiles_run: ProfilesRun | None,
     except IntegrityError:
         raise AlreadyRunning(source) from None
     if covered is not None:
-        Source.objects.filter(pk=source.pk).update(seen_profiles_run=covered)
+        Source.every_place.filter(pk=source.pk).update(seen_profiles_run=covered)
     return run
 
 
 def _ask_for_follow_up(source: Source, asked: FollowUp, *, by: Actor, now: datetime) -> bool:
     """Merge a request into the source's follow-up while a run is active; tell whether that could be done."""
-    present = Source.objects.get(pk=source.pk)
+    present = Source.every_place.get(pk=source.pk)
     pending = FollowUp.of(present)
     merged = pending.joined(asked) if pending else asked
     active = SyncRun.objects.filter(source=OuterRef("pk"), state__in=ACTIVE_STATES)
@@ -203,7 +203,7 @@ def _record(action: str, source: Source, *, by: Actor, now: datetime, **details:
         action,
         by=by,
         target_type="source",
-        target_id=source.public_id,
+        target_id=source.served.public_id,
         target=str(source),
         details=details,
         now=now,
@@ -211,10 +211,14 @@ def _record(action: str, source: Source, *, by: Actor, now: datetime, **details:
 
 
 def claim(run_id: int, *, now: datetime) -> SyncRun | None:
-    """Take a waiting run for this worker; None when it is not there to take. Its attempt moves on."""
+    """Take a waiting run for this worker; None when it is not there to take. Its attempt moves on.
+
+    While a destination is about to switch to another place, runs into the old one wait.
+    """
     run = (
         SyncRun.objects.select_related("source__activation__project__warehouse", "source__destination__organisation")
         .filter(pk=run_id, state=RunState.QUEUED, not_before__lte=now)
+        .exclude(source__destination__moves__state=DestinationMove.State.SWITCHING)
         .first()
     )
     if run is None or not run_states.move(run, RunState.SNAPSHOT, now=now, attempt=run.attempt + 1):

@@ -2,6 +2,7 @@
 
 from activation.models.alerts import Alert, AlertDelivery, AlertSettings, Problem
 from activation.models.destinations import DestinationProbe, Installation, RedisDestination
+from activation.models.moves import DestinationMove
 from activation.models.previews import Preview
 from activation.models.reconciles import Reconcile
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
@@ -15,6 +16,7 @@ __all__ = [
     "AlertDelivery",
     "AlertSettings",
     "DeletedProfilesPolicy",
+    "DestinationMove",
     "DestinationProbe",
     "DirtyId",
     "GuardChoice",

@@ -50,6 +50,7 @@ class SyncRun(models.Model):
         COMMAND = "command", "Command line"
         SCHEDULE = "schedule", "Schedule"
         RECONCILE = "reconcile", "Reconcile"
+        MOVE = "move", "The destination moves"
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="runs")

@@ -1,6 +1,6 @@
 """Activations and their sources: which feature view is served by which id type, and what the destination holds."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.deletion import Collector
@@ -30,7 +30,7 @@ def unless_profiles_are_left(
     collector: Collector, field: "models.Field[Any, Any]", sub_objs: "models.QuerySet[Activation]", using: str
 ) -> None:
     """Keep a project whose profiles are in Redis from vanishing and leaving them there unknown (`on_delete`)."""
-    left = Source.objects.using(using).filter(activation__in=list(sub_objs)).exclude(status=Source.Status.REMOVED)
+    left = Source.every_place.using(using).filter(activation__in=list(sub_objs)).exclude(status=Source.Status.REMOVED)
     (models.PROTECT if left.exists() else models.CASCADE)(collector, field, sub_objs, using)
 
 
@@ -69,6 +69,11 @@ class GuardChoice(models.TextChoices):
 
     DELETE = "delete", "Apply the deletes"
     KEEP = "keep", "Apply without deletes"
+
+
+class _Served(models.Manager["Source"]):
+    def get_queryset(self) -> "models.QuerySet[Source]":
+        return super().get_queryset().filter(other_place_of=None)
 
 
 class Source(models.Model):
@@ -113,7 +118,12 @@ class Source(models.Model):
     confirmed_choice = models.CharField(max_length=10, choices=GuardChoice, blank=True)
     follow_up = models.JSONField(default=dict)
     seen_profiles_run = models.ForeignKey(ProfilesRun, on_delete=models.SET_NULL, null=True, related_name="+")
+    tables_of = models.BigIntegerField(null=True)
+    other_place_of = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="at_other_place")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[models.Manager["Source"]] = _Served()
+    every_place: ClassVar[models.Manager["Source"]] = models.Manager()
 
     class Meta:
         constraints = (
@@ -126,6 +136,16 @@ class Source(models.Model):
 
     def __str__(self) -> str:
         return f"{self.feature_view} by {self.id_type}"
+
+    @property
+    def tables_number(self) -> int:
+        """The number in the names of its tables."""
+        return int(self.tables_of or self.pk)
+
+    @property
+    def served(self) -> "Source":
+        """The source as people know it, also of one that stands for another place."""
+        return self.other_place_of or self
 
 
 class DirtyId(models.Model):

@@ -79,7 +79,7 @@ def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
     settings, credentials = form.plain()
     try:
         probe = probes.request(
-            project=project,
+            aim=probes.Aim(project=project),
             name=form.cleaned_data["name"],
             settings=settings,
             credentials=credentials,

@@ -52,7 +52,7 @@ def start(request: SignedInRequest, destination: str) -> HttpResponse:
         if chosen and last is not None:
             reconciles.cancel(last, by=request.actor, now=now)
         look = reconciles.request(row, also=chosen, by=request.actor, now=now)
-    except (reconciles.AlreadyReconciling, reconciles.NothingToReconcile) as refusal:
+    except (reconciles.AlreadyReconciling, reconciles.NothingToReconcile, reconciles.DestinationMoves) as refusal:
         messages.error(request, str(refusal))
     else:
         waking.for_reconcile(look)

@@ -59,5 +59,5 @@ def test_a_deleted_profile_is_no_document_any_more(world: World):
     destination = world.source.destination
     handle = handles.get(destination.organisation_id, destination.public_id)
 
-    assert handle.delete([world.key(PEOPLE[0][0]), world.key("nobody@example.com")]) == 1
+    assert handle.delete([world.key(PEOPLE[0][0]), world.key("nobody@example.com")]).profiles == 1
     assert PEOPLE[0][0] not in served(world)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from activation.handles import Handle
+from activation.handles import Deleted, Handle
 from activation.models import DeletedProfilesPolicy, RunState, SyncRun
 from tests.chaos.actions import EVERYBODY
 from tests.chaos.destination import Return
@@ -40,7 +40,7 @@ def test_a_delete_that_redis_gets_only_after_the_next_sync_is_followed_by_anothe
 ):
     delete = Handle.delete
 
-    def late(handle: Handle, keys: list[str]) -> int:
+    def late(handle: Handle, keys: list[str]) -> Deleted:
         history.start()
         history.crew.work()
         return delete(handle, keys)

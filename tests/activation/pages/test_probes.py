@@ -25,7 +25,7 @@ WRONG = "not-the-" + "password"
 def asked(member: Member, server: EmbeddedServer | None, project: Project | None, **wanted: object) -> DestinationProbe:
     """Ask for a test as the page does."""
     arguments: dict[str, Any] = {
-        "project": project,
+        "aim": probes.Aim(project=project),
         "name": "Customers",
         "settings": {"address": server.address} if server else {},
         "credentials": {"password": server.password} if server else {},
