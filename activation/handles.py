@@ -212,11 +212,15 @@ class Handles:
                     return self._stale(place)
                 return self._refreshed(place, key)
 
+    def known(self, organisation_id: int, public_id: str) -> Handle | None:
+        """Return a handle that was looked up at most a second ago; None when `get` must tell."""
+        place = self._places.get((organisation_id, public_id))
+        return place.handle if place is not None and self._fresh(place) else None
+
     def close(self) -> None:
         """Close every store and forget it."""
         with self._lock:
-            places = list(self._places.values())
-            self._places.clear()
+            places, self._places = list(self._places.values()), {}
         for place in places:
             if place.handle is not None:
                 place.handle.close()
@@ -312,4 +316,5 @@ class Handles:
 
 _handles = Handles()
 get = _handles.get
+known = _handles.known
 close = _handles.close

@@ -74,7 +74,14 @@ def read(identity: TokenIdentity, *, destination: str, entity: str, id: ProfileI
 
     Raises `InvalidDestination`, `AccessRefused`, `DestinationUnavailable`, `ServiceUnavailable`.
     """
-    handle = handles.get(identity.actor.organisation.pk, destination)
+    return read_through(handles.get(identity.actor.organisation.pk, destination), identity, entity=entity, id=id)
+
+
+def read_through(handle: Handle, identity: TokenIdentity, *, entity: str, id: ProfileId) -> Profile:  # noqa: A002 - as above
+    """Read a person's profile from a destination that is at hand, without asking our own database.
+
+    Raises `AccessRefused`, `DestinationUnavailable`.
+    """
     _require(identity, handle, verb="read", entity=entity, ids=(id,))
     return _profile(_fields(handle, entity, id))
 

@@ -1,7 +1,8 @@
 """One WSGI callable for the shared port: `/v1/` and `/v2/` go to a lean handler, all else to the pages.
 
 `api` alone is the callable of a separate api process. The lean handler has no sessions, no CSRF, no cookies and no
-page headers; it does not look at the Host header, because nothing it answers contains one.
+page headers; it does not look at the Host header, because nothing it answers contains one. Plain reads are answered
+before it (`activation.api.fast`) unless `FAST_READS` is off.
 """
 
 import io
@@ -17,13 +18,14 @@ django.setup()
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
+from activation.api import fast
 from activation.api.bodies import MAX_BODY_BYTES
 from config import health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
     from django.urls import ResolverMatch
@@ -64,7 +66,8 @@ def _gather_chunks(environ: "WSGIEnvironment") -> None:
     environ["wsgi.input"] = io.BytesIO(body)
 
 
-api = ApiHandler()
+lean = ApiHandler()
+api: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
 _pages = WSGIHandler()
 
 

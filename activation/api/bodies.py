@@ -55,7 +55,11 @@ class DeleteRequest:
 
 def fetch_request(raw: bytes) -> FetchRequest:
     """Read a body of POST. Raises `BodyInvalid`."""
-    body = _object(raw)
+    return asked_by(_object(raw))
+
+
+def asked_by(body: dict[str, Any]) -> FetchRequest:
+    """Tell what a parsed body of POST asks for. Raises `BodyInvalid`."""
     entity = _entity(body)
     if "id" not in body:
         raise BodyInvalid("id is missing.")

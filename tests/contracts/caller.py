@@ -53,7 +53,7 @@ def call(method: str, path: str, body: bytes = b"", *, application: Any = wsgi.a
         try:
             return Called(body=b"".join(answer), **started)
         finally:
-            answer.close()
+            getattr(answer, "close", lambda: None)()
 
 
 @contextmanager

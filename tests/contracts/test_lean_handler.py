@@ -27,7 +27,7 @@ def outermost(handler):
 
 def test_the_api_handler_has_no_middleware_and_the_pages_keep_theirs():
     assert django_settings.API_MIDDLEWARE == []
-    assert outermost(wsgi.api).__name__ == "_get_response"
+    assert outermost(wsgi.lean).__name__ == "_get_response"
     assert "django.contrib.sessions.middleware.SessionMiddleware" in django_settings.MIDDLEWARE
     assert isinstance(outermost(wsgi._pages), import_string(django_settings.MIDDLEWARE[0]))
 
