@@ -32,7 +32,9 @@ def source_for(actor: Actor, public_id: str) -> Source:
 
 def run_for(actor: Actor, public_id: str) -> SyncRun:
     """Return the organisation's sync run of that id. Raises `Http404`."""
-    runs = SyncRun.objects.select_related("source__activation__project", "source__destination", "profiles_run")
+    runs = SyncRun.objects.select_related(
+        "source__activation__project", "source__destination", "source__other_place_of__destination", "profiles_run"
+    )
     return _found(runs.filter(source__destination__organisation=actor.organisation, public_id=public_id).first())
 
 

@@ -170,8 +170,13 @@ def possible_id(public_id: str) -> bool:
 
 def settings_of(destination: RedisDestination) -> RedisSettings:
     """Return how to reach the destination, secrets included. Raises `accounts.vault.SecretUnreadable`."""
-    credentials = json.loads(vault.decrypt(destination.credentials)) if destination.credentials else {}
-    return RedisSettings.from_plain(destination.settings, credentials)
+    return RedisSettings.from_plain(destination.settings, credentials_of(destination))
+
+
+def credentials_of(destination: RedisDestination) -> dict[str, str]:
+    """Return the stored secrets by their names in the hosted product. Raises `accounts.vault.SecretUnreadable`."""
+    credentials: dict[str, str] = json.loads(vault.decrypt(destination.credentials)) if destination.credentials else {}
+    return credentials
 
 
 def open_loader(destination: RedisDestination, bookkeeping: Bookkeeping, *, field: str) -> Loader:

@@ -47,9 +47,7 @@ class TooManyProbes(Exception):
     """The organisation has tested more connections in a few minutes than a person does."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "Many connections were tested in the last five minutes. Wait a little, then press Create again."
-        )
+        super().__init__("Many connections were tested in the last five minutes. Wait a little, then try again.")
 
 
 @transaction.atomic
@@ -110,7 +108,7 @@ def waiting(*, now: datetime) -> list[int]:
         credentials=""
     ).update(credentials="")
     _stalled(now).filter(attempt__gte=_MOST_ATTEMPTS).update(
-        state=_State.FAILED, problem="The test could not be finished. Press Create again.", finished_at=now
+        state=_State.FAILED, problem="The test could not be finished. Try again.", finished_at=now
     )
     return list(_claimable(now).values_list("pk", flat=True))
 

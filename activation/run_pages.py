@@ -105,7 +105,9 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         pace=pace_words(progress),
         counts=_counts(run, progress),
         failures=_failures(run),
-        cure=run_words.cure(run.error_code) if run.state == RunState.FAILED else "",
+        cure=run_words.cure(run.error_code, moving=run.source.other_place_of_id is not None)
+        if run.state == RunState.FAILED
+        else "",
         full_because=run_words.why_full(run.full_reason) if run.full_reason else "",
         warnings=[run_words.warning(str(code)) for code in run.warnings],
         partitions=[_line(partition, now=now) for partition in partitions[:_PARTITIONS_SHOWN]],

@@ -38,6 +38,7 @@ _CURES: dict[str, str] = {
     guard.CODE: "An Admin decides. If the view is wrong, correct it, then press Sync Now.",
 }
 _ANY_CURE = "Press Sync Now to try again. Until then the profiles of the last good sync are served."
+_ANY_CURE_OF_A_MOVE = "Try again or cancel on the page of the move. Applications read where they did."
 
 
 def why_full(code: str) -> str:
@@ -56,8 +57,12 @@ def failure(code: str) -> str:
     return FAILURES.get(code, _plain(code))
 
 
-def cure(code: str) -> str:
-    """Say what to do about a run that failed."""
+def cure(code: str, *, moving: bool = False) -> str:
+    """Say what to do about a run that failed; one of a move is started again with the move."""
+    if moving:
+        return _CURES.get(code, _ANY_CURE_OF_A_MOVE).replace(
+            "press Sync Now", "press Try again on the page of the move"
+        )
     return _CURES.get(code, _ANY_CURE)
 
 

@@ -87,7 +87,7 @@ class ServerForm(forms.Form):
     useJSONModule = forms.BooleanField(  # noqa: N815 - the hosted name
         required=False,
         label="Store data using the JSON module",
-        help_text="A JSON document a profile, for a Redis with JSON commands. Never changes later.",
+        help_text="A JSON document a profile, for a Redis with JSON commands. Changes later by a move only.",
     )
     acceptEviction = forms.BooleanField(  # noqa: N815 - named like the hosted product's settings
         required=False,
@@ -144,10 +144,13 @@ class ServerForm(forms.Form):
         settings["address"] = given.get("address", "")
         settings["database"] = 0 if settings["clusterMode"] else given.get("database") or 0
         settings |= {name: given[name] for name in self._texts if given.get(name)}
-        # A secret goes only to the server it was typed for.
-        kept = self.kept if self._same_server() else {}
+        kept = self._standing_in()
         secrets = {name: given.get(name) or kept.get(name, "") for name in self._credentials}
         return settings, {name: value for name, value in secrets.items() if value}
+
+    def _standing_in(self) -> dict[str, str]:
+        """Return what stands in for fields left empty: a secret goes only to the server it was typed for."""
+        return self.kept if self._same_server() else {}
 
     def _same_server(self) -> bool:
         return bool(self.cleaned_data.get("address") == self.kept_for)

@@ -1,7 +1,5 @@
 """Turning the sync on: choose or connect a Redis, watch the test of its connection, confirm."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -12,13 +10,12 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
-from accounts.vault import SecretUnreadable
 from activation import enabling, probes
 from activation.access import probe_for
 from activation.forms import ConnectForm, ExistingForm
 from activation.models import Activation, DestinationProbe, RedisDestination
 from activation.preconditions import preconditions
-from activation.views import waking
+from activation.views import earlier_tries, waking
 from projects.models import Project
 from projects.pages import project_page
 
@@ -73,7 +70,7 @@ def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:
 
 
 def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
-    form = ConnectForm(request.POST, project=project, **_kept(_earlier(request)))
+    form = ConnectForm(request.POST, project=project, **earlier_tries.kept(earlier_tries.of(request)))
     if not form.is_valid():
         return _ask(request, project, connect=form)
     settings, credentials = form.plain()
@@ -95,29 +92,10 @@ def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
     return see_other("activation:probe", **where)
 
 
-def _earlier(request: SignedInRequest) -> DestinationProbe | None:
-    """Return the try that this one corrects; only whoever typed its secrets may use them again."""
-    return DestinationProbe.objects.filter(
-        organisation=request.organisation,
-        public_id=request.POST.get("earlier", ""),
-        requested_by_id=request.user.pk,
-    ).first()
-
-
 def _again(project: Project, probe: DestinationProbe) -> ConnectForm:
     """Return the form as it was filled in for a failed probe."""
     initial = {**probe.settings, **probe.adopted, "name": probe.name, "earlier": probe.public_id}
-    return ConnectForm(initial=initial, project=project, **_kept(probe))
-
-
-def _kept(probe: DestinationProbe | None) -> dict[str, Any]:
-    """Return what the form needs to use an earlier try's secrets again."""
-    if probe is None:
-        return {}
-    try:
-        return {"kept": probes.typed_secrets(probe), "kept_for": probe.settings["address"]}
-    except SecretUnreadable:
-        return {}
+    return ConnectForm(initial=initial, project=project, **earlier_tries.kept(probe))
 
 
 def _ask(

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destinations, reconciles, standings
+from activation import destinations, moves, reconciles, standings
 from activation.access import destination_for, destinations_of
 from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
@@ -30,7 +30,7 @@ def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show a destination's id and how it is reached."""
     row = destination_for(request.actor, destination)
     may_change = request.actor.may(Permission.MANAGE_CREDENTIALS)
-    context = {"destination": row, "facts": _facts(row), "may_change": may_change}
+    context = {"destination": row, "facts": _facts(row), "may_change": may_change, "move": moves.open_move(row)}
     return render(request, "activation/destination.html", context)
 
 
@@ -56,7 +56,7 @@ def show_sources(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show where each source that writes to a destination stands."""
     row = destination_for(request.actor, destination)
     rows = standings.of_sources(Source.objects.filter(destination=row), now=timezone.now())
-    context = {"destination": row, "standings": rows, "advice": reconciles.advice(row)}
+    context = {"destination": row, "standings": rows, "advice": reconciles.advice(row), "move": moves.open_move(row)}
     return render(request, "activation/destination_sources.html", context)
 
 

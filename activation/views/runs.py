@@ -11,9 +11,21 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
 from accounts.vault import SecretUnreadable
-from activation import failed_ids, guard, offers, previews, removals, run_pages, run_words, source_settings, syncs
+from activation import (
+    failed_ids,
+    guard,
+    move_pages,
+    offers,
+    previews,
+    removals,
+    run_pages,
+    run_words,
+    source_settings,
+    syncs,
+)
 from activation.access import run_for, source_for
 from activation.follow_ups import FollowUp
+from activation.models import SyncRun
 from activation.standings import of_run
 
 _PER_PAGE = 50
@@ -58,6 +70,7 @@ def show_run(request: SignedInRequest, run: str) -> HttpResponse:
         "offer": offers.of_run(row),
         "waits_for_choice": guard.is_waiting(row, row.source),
         "may_confirm": request.actor.may(Permission.MANAGE_ACTIVATION),
+        "at_place": move_pages.place_words(row.source, removal=row.kind == SyncRun.Kind.REMOVAL),
     }
     page = "activation/_run_state.html" if request.htmx else "activation/run.html"
     response = render(request, page, context)

@@ -81,6 +81,11 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:reconcile_start": (NOT_ALLOWED, ADMIN),
     "activation:reconcile_confirm": (NOT_ALLOWED, ADMIN),
     "activation:reconcile_stop": (NOT_ALLOWED, ADMIN),
+    "activation:move": (VIEWER, ADMIN),
+    "activation:move_probe": (ADMIN, NOT_ALLOWED),
+    "activation:move_cancel": (ADMIN, ADMIN),
+    "activation:move_try_again": (NOT_ALLOWED, ADMIN),
+    "activation:move_leave": (ADMIN, ADMIN),
     "activation:source": (VIEWER, NOT_ALLOWED),
     "activation:source_settings": (VIEWER, ADMIN),
     "activation:sync_source": (NOT_ALLOWED, EDITOR),
@@ -186,10 +191,25 @@ def parts(admin: Member, editor: Member) -> dict[str, object]:
         "kind": "duckdb",
         "check": check.public_id,
         "probe": probe.public_id,
+        **own_probes(destination),
         "destination": destination.public_id,
         "source": source.public_id,
         "run": run.public_id,
         "preview": preview.public_id,
+    }
+
+
+def own_probes(destination: RedisDestination) -> dict[str, str]:
+    """Make a connection test of each page of the destination that has its own; by the page's name."""
+    return {
+        f"activation:{purpose}_probe": DestinationProbe.objects.create(
+            organisation=destination.organisation,
+            destination=destination,
+            purpose=purpose,
+            settings={"address": "r:6379"},
+            requested_by="ada@acme.example",
+        ).public_id
+        for purpose in ("move", "edit")
     }
 
 
@@ -260,7 +280,9 @@ def _ask(client: Client, method: str, url: str, *, follow: bool = False):
 
 
 def _url(address: Address, parts: dict[str, object]) -> str:
-    return reverse(address.name, kwargs={name: parts[name] for name in address.parts})
+    kwargs = {name: parts[name] for name in address.parts}
+    own_probe = parts.get(address.name)
+    return reverse(address.name, kwargs={**kwargs, "probe": own_probe} if own_probe else kwargs)
 
 
 def test_the_cast_is_of_one_organisation_and_one_other(admin, editor, viewer, outsider):

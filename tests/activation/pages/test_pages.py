@@ -205,7 +205,7 @@ def test_too_many_tests_are_refused_in_words(project, admin, typed):
         admin.client.post(address("enable", project), typed)
     response = admin.client.post(address("enable", project), typed)
     assert response.status_code == 422
-    assert "Wait a little, then press Create again." in text(response)
+    assert "Wait a little, then try again." in text(response)
 
 
 def test_a_destination_of_ours_is_used_at_once(project, admin, destination):
