@@ -16,11 +16,12 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from accounts.vault import SecretUnreadable
-from activation import destinations
+from activation import destinations, known_destinations
 from activation.engine.errors import DestinationError, UnexpectedType
 from activation.engine.redis_settings import SettingsInvalid
 from activation.engine.store import Store
-from activation.models import RedisDestination, Source
+from activation.known_destinations import Found, Names, Views
+from activation.models import RedisDestination
 
 FRESH_FOR = 1.0
 # While the database is down one caller a second tries it again; a try may take as long as a connect times out.
@@ -30,8 +31,7 @@ CONNECT_TIMEOUT = 0.2
 COMMAND_TIMEOUT = 0.1
 CONNECTIONS = 64
 
-# (entity, id type) → the ways its sources normalise an id before they write it.
-Names: TypeAlias = dict[tuple[str, str], set[tuple[str, ...]]]
+Fields: TypeAlias = dict[str, bytes]
 Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
@@ -59,15 +59,6 @@ class DestinationUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
-    """A destination's row, the names that its sources declare, and the row of its other place while it moves."""
-
-    destination: RedisDestination
-    names: Names
-    other_place: RedisDestination | None = None
-
-
-@dataclass(frozen=True)
 class Deleted:
     """How many profiles were there and are deleted, and whether every place of the destination acknowledged that."""
 
@@ -91,6 +82,7 @@ class Handle:
     store: Store | None = field(repr=False)
     unopened: str = ""
     other: "Handle | None" = field(default=None, repr=False)
+    synced: Views = field(default_factory=dict, repr=False)
 
     def read(self, key: str) -> dict[str, bytes]:
         """Read a profile: feature view → JSON text, in Redis's order; a key of another kind holds none.
@@ -101,6 +93,13 @@ class Handle:
             return self._ask(lambda store: store.read(key))
         except UnexpectedType:
             return {}
+
+    def read_each(self, keys: Sequence[str], views: Sequence[str] | None) -> list[Fields | DestinationError]:
+        """Read profiles, or `views` of them, one pipeline a server; an error stands where one did not answer.
+
+        Raises `DestinationUnavailable` when nothing can be asked at all.
+        """
+        return self._ask(lambda store: store.read_each(keys, views))
 
     def delete(self, keys: Sequence[str]) -> Deleted:
         """Delete keys, also at the other place while the destination moves; that one being away is no error.
@@ -142,18 +141,6 @@ class _Place:
     forgotten: bool = False
 
 
-def _look_up(organisation_id: int, public_id: str) -> Found | None:
-    destinations_there = RedisDestination.objects.select_related("other_place")
-    destination = destinations_there.filter(organisation_id=organisation_id, public_id=public_id).first()
-    if destination is None:
-        return None
-    names: Names = {}
-    sources = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
-    for entity, id_type, normalisation in sources.values_list("entity", "id_type", "normalisation"):
-        names.setdefault((entity, id_type), set()).add(tuple(normalisation))
-    return Found(destination, names, getattr(destination, "other_place", None))
-
-
 def _open_store(destination: RedisDestination) -> Store:
     return Store(
         destinations.settings_of(destination),
@@ -175,7 +162,7 @@ class Handles:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        look_up: Callable[[int, str], Found | None] = _look_up,
+        look_up: Callable[[int, str], Found | None] = known_destinations.look_up,
         open_store: Callable[[RedisDestination], Store] = _open_store,
     ) -> None:
         self._clock = clock
@@ -252,8 +239,8 @@ class Handles:
         """Keep the store of an unchanged destination; open one if there is none or the destination changed."""
         opened = old is not None and old.store is not None and (old.other is None or old.other.store is not None)
         if old is not None and opened and old.version == found.destination.version:
-            return replace(old, names=found.names)
-        new = self._opened(found.destination, found.names)
+            return replace(old, names=found.names, synced=found.synced)
+        new = replace(self._opened(found.destination, found.names), synced=found.synced)
         if found.other_place is not None:
             new = replace(new, other=self._opened(found.other_place, found.names))
         if old is not None:

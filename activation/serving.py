@@ -83,7 +83,19 @@ def read_through(handle: Handle, identity: TokenIdentity, *, entity: str, id: Pr
     Raises `AccessRefused`, `DestinationUnavailable`.
     """
     _require(identity, handle, verb="read", entity=entity, ids=(id,))
-    return _profile(_fields(handle, entity, id))
+    return profile_of(_fields(handle, entity, id))
+
+
+def opened_for(
+    identity: TokenIdentity, *, destination: str, verb: Verb, entity: str, ids: Sequence[ProfileId]
+) -> Handle:
+    """Return the destination's handle for a token that may do this.
+
+    Raises `InvalidDestination`, `AccessRefused`, `ServiceUnavailable`.
+    """
+    handle = handles.get(identity.actor.organisation.pk, destination)
+    _require(identity, handle, verb=verb, entity=entity, ids=ids)
+    return handle
 
 
 def delete(
@@ -94,9 +106,8 @@ def delete(
     Raises `InvalidDestination`, `AccessRefused`, `DestinationUnavailable`, `ServiceUnavailable`, and `DeletePending`
     when the suppression stands and only Redis has not done its part yet.
     """
-    handle = handles.get(identity.actor.organisation.pk, destination)
-    _require(identity, handle, verb="delete", entity=entity, ids=ids)
-    keys = list(dict.fromkeys(key for each in ids for key in _written_keys(handle, entity, each)))
+    handle = opened_for(identity, destination=destination, verb="delete", entity=entity, ids=ids)
+    keys = list(dict.fromkeys(key for each in ids for key in written_keys(handle, entity, each)))
     # The next sync looks after them though their rows did not change: it writes those that may return, and deletes the
     # others once more, for a destination that loses its last writes, or is restored from a backup, has them again.
     named = [(entity, each.type, each.value) for each in ids]
@@ -136,17 +147,24 @@ def _fields(handle: Handle, entity: str, profile_id: ProfileId) -> dict[str, byt
 
     Until the first sync after a source's normalisation changed, its profiles are under their ids as they came.
     """
-    steps = handle.names.get((entity, profile_id.type)) or {()}
-    values = sorted({profiles.normalise(profile_id.value, each) for each in steps})
+    keys, otherwise = read_keys(handle, entity, profile_id)
     fields: dict[str, bytes] = {}
-    for value in values:
-        fields |= handle.read(_key(handle, entity, replace(profile_id, value=value)))
-    if not fields and profile_id.value not in values:
-        fields = handle.read(_key(handle, entity, profile_id))
+    for key in keys:
+        fields |= handle.read(key)
+    if not fields and otherwise is not None:
+        fields = handle.read(otherwise)
     return fields
 
 
-def _written_keys(handle: Handle, entity: str, profile_id: ProfileId) -> Iterator[str]:
+def read_keys(handle: Handle, entity: str, profile_id: ProfileId) -> tuple[list[str], str | None]:
+    """Return the keys to read for this id, and the one to read when none of them holds anything."""
+    steps = handle.names.get((entity, profile_id.type)) or {()}
+    values = sorted({profiles.normalise(profile_id.value, each) for each in steps})
+    keys = [_key(handle, entity, replace(profile_id, value=value)) for value in values]
+    return keys, None if profile_id.value in values else _key(handle, entity, profile_id)
+
+
+def written_keys(handle: Handle, entity: str, profile_id: ProfileId) -> Iterator[str]:
     """Yield the keys under which sources may have written this id: as it was sent, and normalised as they do it."""
     yield _key(handle, entity, profile_id)
     for steps in handle.names.get((entity, profile_id.type), ()):
@@ -179,7 +197,8 @@ def within_limits(identity: TokenIdentity, *, verb: Verb, destination: str, enti
     )
 
 
-def _profile(fields: Mapping[str, bytes]) -> Profile:
+def profile_of(fields: Mapping[str, bytes]) -> Profile:
+    """Return a profile's fields without those that hold no JSON."""
     invalid = tuple(name for name, value in fields.items() if not _is_json(value))
     if invalid:
         INVALID_VALUES.inc(len(invalid))

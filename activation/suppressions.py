@@ -113,6 +113,11 @@ def lift(destination: RedisDestination, keys: Sequence[str], *, now: datetime) -
     return rows.update(lifted_at=now, pending_key="")
 
 
+def stands_for(destination_id: int, keys: Sequence[str]) -> bool:
+    """Tell whether any of the keys is suppressed."""
+    return bool(_standing(destination_id, [_digests(key) for key in keys]))
+
+
 def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
     """List the marks of the suppressions numbered above `sequence` that stand, and the highest number seen.
 

@@ -16,6 +16,10 @@ from activation.serving import ProfileId
 MAX_BODY_BYTES = 64 * 1024
 MAX_ID_BYTES = 1024
 MAX_IDS = 100
+MAX_BATCH_IDS = 1_000
+MAX_BATCH_BYTES = 2 * 1024 * 1024
+# What a body of POST may ask for beyond the contract (`activation.api.options`).
+OPTIONS = frozenset({"views", "traits", "include", "maxAgeSeconds"})
 NO_ID = "id should have at least one item"
 
 
@@ -30,8 +34,8 @@ class BodyTooLarge(BodyInvalid):
 
     code = "too_large"
 
-    def __init__(self) -> None:
-        super().__init__(f"The body is larger than {MAX_BODY_BYTES // 1024} KiB.")
+    def __init__(self, most: int = MAX_BODY_BYTES) -> None:
+        super().__init__(f"The body is larger than {most // 1024} KiB.")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,34 @@ class FetchRequest:
     entity: str
     id: ProfileId
     echo: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An id that was asked for, and as the answer repeats it."""
+
+    id: ProfileId
+    echo: dict[str, object]
+
+
+@dataclass(frozen=True)
+class ManyRequest:
+    """A body of POST with several ids, of which the first that has a profile is answered, or with options."""
+
+    destination: object
+    entity: str
+    items: tuple[Item, ...]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """A body of a batch; what is wrong with an item stands in its place."""
+
+    destination: object
+    entity: str
+    items: tuple[Item | BodyInvalid, ...]
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,12 +95,37 @@ def asked_by(body: dict[str, Any]) -> FetchRequest:
     entity = _entity(body)
     if "id" not in body:
         raise BodyInvalid("id is missing.")
-    item = body["id"]
-    if not isinstance(item, dict):
+    if not isinstance(body["id"], dict):
         raise BodyInvalid('id must be an object with "type" and "value".')
-    profile_id = _profile_id(item, "id")
-    echo = {"type": profile_id.type, "value": _echoed(item["value"], profile_id)}
-    return FetchRequest(destination=body.get("destinationId"), entity=entity, id=profile_id, echo=echo)
+    item = _item(body["id"], "id")
+    return FetchRequest(destination=body.get("destinationId"), entity=entity, id=item.id, echo=item.echo)
+
+
+def question(raw: bytes) -> FetchRequest | ManyRequest:
+    """Read a body of POST that may ask for more than the contract. Raises `BodyInvalid`."""
+    body = _object(raw)
+    options = {name: body[name] for name in OPTIONS & body.keys()}
+    given = body.get("id")
+    if not options and not isinstance(given, list):
+        return asked_by(body)
+    if isinstance(given, list):
+        entity = _entity(body)
+        items = tuple(_item(item, f"id[{number}]") for number, item in enumerate(_bounded(given, "id", MAX_IDS)))
+        return ManyRequest(body.get("destinationId"), entity, items, options)
+    asked = asked_by(body)
+    return ManyRequest(asked.destination, asked.entity, (Item(asked.id, asked.echo),), options)
+
+
+def batch_request(raw: bytes) -> BatchRequest:
+    """Read a body of a batch. Raises `BodyInvalid` for what is wrong with the whole of it."""
+    body = _object(raw, most=MAX_BATCH_BYTES)
+    entity = _entity(body)
+    if not isinstance(body.get("ids"), list):
+        raise BodyInvalid('ids must be a list of objects with "type" and "value".')
+    given = _bounded(body["ids"], "ids", MAX_BATCH_IDS)
+    items = tuple(_item_or_problem(item, f"ids[{number}]") for number, item in enumerate(given))
+    options = {name: body[name] for name in OPTIONS & body.keys()}
+    return BatchRequest(body.get("destinationId"), entity, items, options)
 
 
 def delete_request(raw: bytes) -> DeleteRequest:
@@ -89,10 +146,10 @@ def delete_request(raw: bytes) -> DeleteRequest:
     return DeleteRequest(destination=body.get("destinationId"), entity=entity, ids=ids)
 
 
-def read_json(raw: bytes) -> Any:
-    """Parse a body of at most 64 KiB. Raises `BodyInvalid`, `BodyTooLarge`."""
-    if len(raw) > MAX_BODY_BYTES:
-        raise BodyTooLarge
+def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:
+    """Parse a body of at most `most` bytes. Raises `BodyInvalid`, `BodyTooLarge`."""
+    if len(raw) > most:
+        raise BodyTooLarge(most)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -101,12 +158,34 @@ def read_json(raw: bytes) -> Any:
         raise BodyInvalid(f"The body is not valid JSON (line {error.lineno}, column {error.colno}).") from None
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    body = read_json(raw)
+def _item(given: object, where: str) -> Item:
+    profile_id = _profile_id(given, where)
+    assert isinstance(given, dict)
+    return Item(profile_id, {"type": profile_id.type, "value": _echoed(given["value"], profile_id)})
+
+
+def _item_or_problem(given: object, where: str) -> Item | BodyInvalid:
+    try:
+        return _item(given, where)
+    except BodyInvalid as problem:
+        return problem
+
+
+def _bounded(given: list[Any], where: str, most: int) -> list[Any]:
+    if not given:
+        raise BodyInvalid(f"{where} should have at least one item")
+    if len(given) > most:
+        raise BodyInvalid(f"{where} has more than {most:,} items.")
+    return given
+
+
+def _object(raw: bytes, *, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    body = read_json(raw, most=most)
     if not isinstance(body, dict):
         raise BodyInvalid("The body must be a JSON object.")
     # Whole numbers beyond 64 bits come as floats, with digits lost; the id may be one of them.
-    exact: dict[str, Any] = _with_exact_numbers(raw) if _has_float_id(body.get("id")) else body
+    large = _has_float_id(body.get("id")) or _has_float_id(body.get("ids"))
+    exact: dict[str, Any] = _with_exact_numbers(raw) if large else body
     return exact
 
 

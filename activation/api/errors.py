@@ -83,8 +83,9 @@ def _invalid_destination(error: Exception) -> Problem:
     return Problem(404, "invalid_destination", str(error))
 
 
-def _too_large(_: Exception) -> Problem:
-    return Problem(413, "too_large", str(bodies.BodyTooLarge()))
+def _too_large(error: Exception) -> Problem:
+    told = error if isinstance(error, bodies.BodyTooLarge) else bodies.BodyTooLarge()
+    return Problem(413, "too_large", str(told))
 
 
 def _invalid_body(error: Exception) -> Problem:

@@ -12,10 +12,10 @@ from rest_framework.views import APIView
 
 from accounts.identities import TokenIdentity
 from activation import serving, syncs
-from activation.api.activation import TokenRate, identity_of
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
+from activation.api.requests import TokenRate, identity_of
 from activation.api.times import as_text
 from activation.models import RunState, Source, SyncRun
 from projects.access import project_by_public_id

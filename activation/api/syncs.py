@@ -20,10 +20,10 @@ from accounts.roles import Permission
 from activation import serving, syncs, tasks
 from activation.access import source_for
 from activation.api import bodies
-from activation.api.activation import TokenRate, identity_of, raw_body
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
+from activation.api.requests import TokenRate, identity_of, raw_body
 from activation.api.times import as_text, asked_for
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
 from projects.api import Conflict

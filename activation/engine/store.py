@@ -59,9 +59,23 @@ class Store:
 
     def read_many(self, keys: Sequence[str]) -> list[Fields]:
         """Return the fields of several profiles, in the order of `keys`. Raises `DestinationError`."""
-        command = "JSON.GET" if self._documents_first else "HGETALL"
-        replies = self._deployment.execute_many([(key, (command, key)) for key in keys])
-        return [self._fields(key, reply) for key, reply in zip(keys, replies, strict=True)]
+        found = self.read_each(keys)
+        for fields in found:
+            if isinstance(fields, DestinationError):
+                raise fields
+        return [fields for fields in found if not isinstance(fields, DestinationError)]
+
+    def read_each(self, keys: Sequence[str], views: Sequence[str] | None = None) -> list[Fields | DestinationError]:
+        """Return the fields of several profiles, or `views` of them, in the order of `keys`, one round trip a server.
+
+        An error stands where a profile's server did not answer. Raises `DestinationError` when no server is known.
+        """
+        if views is not None and not views:
+            return [{} for _ in keys]
+        named: Sequence[str] = () if views is None or self._documents_first else views
+        command = "JSON.GET" if self._documents_first else "HGETALL" if views is None else "HMGET"
+        replies = self._deployment.execute_many([(key, (command, key, *named)) for key in keys])
+        return [self._fields(key, reply, views) for key, reply in zip(keys, replies, strict=True)]
 
     def delete(self, keys: Sequence[str]) -> int:
         """Remove profiles whole and return how many existed. Raises `DestinationError`, after trying every key."""
@@ -73,12 +87,21 @@ class Store:
         for node in self._deployment.primaries():
             node.execute("PING")
 
-    def _fields(self, key: str, reply: Reply | DestinationError) -> Fields:
-        if isinstance(reply, UnexpectedType):
-            return self.read(key)
-        if isinstance(reply, DestinationError):
-            raise reply
-        return self._members(key, reply) if self._documents_first else _pairs(reply)
+    def _fields(
+        self, key: str, reply: Reply | DestinationError, views: Sequence[str] | None
+    ) -> Fields | DestinationError:
+        try:
+            if isinstance(reply, UnexpectedType):
+                return self.read(key, views)
+            if isinstance(reply, DestinationError):
+                return reply
+            if self._documents_first:
+                return _chosen(self._members(key, reply), views)
+        except UnexpectedType:
+            return {}  # somebody else's key holds no profile
+        except DestinationError as error:
+            return error
+        return _pairs(reply) if views is None else _named(views, reply)
 
     def _read_hash(self, key: str, views: Sequence[str] | None) -> Fields:
         if views is None:
@@ -86,8 +109,7 @@ class Store:
         return _named(views, self._deployment.read(key, "HMGET", key, *views))
 
     def _read_document(self, key: str, views: Sequence[str] | None) -> Fields:
-        found = self._members(key, self._deployment.read(key, "JSON.GET", key))
-        return found if views is None else {view: found[view] for view in views if view in found}
+        return _chosen(self._members(key, self._deployment.read(key, "JSON.GET", key)), views)
 
     def _members(self, key: str, reply: Reply) -> Fields:
         return {} if reply is None else members(reply, self._deployment.node_for(key).endpoint.text)
@@ -99,6 +121,10 @@ class Store:
 
 def _pairs(reply: Reply) -> Fields:
     return {name.decode(errors="replace"): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _chosen(fields: Fields, views: Sequence[str] | None) -> Fields:
+    return fields if views is None else {view: fields[view] for view in views if view in fields}
 
 
 def _named(views: Sequence[str], values: Reply) -> Fields:

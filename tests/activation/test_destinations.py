@@ -15,7 +15,8 @@ from accounts.models import AuditEvent
 from activation import destinations, handles
 from activation.destinations import DestinationInUse, DestinationInvalid
 from activation.engine.errors import DestinationMisconfigured
-from activation.handles import Found, Handles, InvalidDestination, ServiceUnavailable
+from activation.handles import Handles, InvalidDestination, ServiceUnavailable
+from activation.known_destinations import Found
 from activation.models import Activation, RedisDestination
 from projects.models import Project, Warehouse, WarehouseKind
 from tests.activation.conftest import connected

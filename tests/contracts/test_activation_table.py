@@ -121,13 +121,19 @@ ROWS = [
     *(changed(f"entity {wrong}", invalid(RESERVED), entity=wrong) for wrong in ("_activation", "_activation:{1}:s")),
     # id
     changed("no id", invalid("id is missing."), FETCH, id=ABSENT),
-    *(changed(f"id {wrong}", invalid(OBJECT), FETCH, id=wrong) for wrong in NO_OBJECTS),
+    *(changed(f"id {wrong}", invalid(OBJECT), (POST_1,), id=wrong) for wrong in NO_OBJECTS),
+    *(
+        changed(f"id {wrong}", invalid(OBJECT), (POST_2,), id=wrong)
+        for wrong in NO_OBJECTS
+        if not isinstance(wrong, list)
+    ),
+    changed("an empty list", invalid(NO_ID), (POST_2,), id=[]),
     changed("id {}", invalid("id.type is missing."), FETCH, id={}),
     *(changed(f"id {wrong}", invalid(NO_ID), (DELETE_2,), id=wrong) for wrong in EMPTY_IDS),
     *(changed(f"id {wrong!r}", invalid(OBJECT_OR_LIST), (DELETE_2,), id=wrong) for wrong in ("x", 5, True)),
-    changed("a list of texts", invalid(OBJECT.replace("id", "id[0]")), (DELETE_2,), id=["x"]),
-    changed("a bad item", invalid("id[1].value is missing."), (DELETE_2,), id=[ID, {"type": "email"}]),
-    changed("too many items", invalid("id has more than 100 items."), (DELETE_2,), id=[ID] * 101),
+    changed("a list of texts", invalid(OBJECT.replace("id", "id[0]")), (POST_2, DELETE_2), id=["x"]),
+    changed("a bad item", invalid("id[1].value is missing."), (POST_2, DELETE_2), id=[ID, {"type": "email"}]),
+    changed("too many items", invalid("id has more than 100 items."), (POST_2, DELETE_2), id=[ID] * 101),
     changed("no type", invalid("id.type is missing."), id={"value": "x"}),
     changed("a blank type", invalid("id.type must not be blank."), id={"type": " ", "value": "x"}),
     changed("a number as type", invalid("id.type must be a text."), id={"type": 5, "value": "x"}),

@@ -15,8 +15,9 @@ from accounts.authentication import TokenAuthentication
 from accounts.models import PersonalAccessToken
 from accounts.roles import Role
 from activation import handles, serving
-from activation.api import fast
-from activation.api.activation import ActivationView, FetchView, TokenRate
+from activation.api import bodies, fast
+from activation.api.activation import ActivationView, FetchView
+from activation.api.requests import TokenRate
 from config import wsgi
 from tests.activation.conftest import connected
 from tests.contracts.caller import call
@@ -272,8 +273,8 @@ def test_all_that_the_framework_does_for_a_request_is_known_to_the_thin_path():
     for view in (FetchView, ActivationView):
         assert view.throttle_classes == (TokenRate,)
         assert (view.authentication_classes, view.permission_classes) == ([TokenAuthentication], [])
-        assert view.post is FetchView.post
         assert view().default_response_headers == {}
+    assert fast.PLAIN.isdisjoint(bodies.OPTIONS)
     listeners = {
         getattr(receiver[1](), "__name__", "")
         for signal in (signals.request_started, signals.request_finished)

@@ -111,6 +111,7 @@ _CONNECTION = "v2/retl-connections/<str:connection_id>"
 API = {
     "v1/activation",
     "v2/activation",
+    "v2/activation/batch",
     f"{_CONNECTION}/start",
     f"{_CONNECTION}/stop",
     f"{_CONNECTION}/syncs",

@@ -1,0 +1,104 @@
+"""Answers to look-ups beyond the plain one, and `POST /v2/activation/batch`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from activation import look_ups
+from activation.api import bodies, options
+from activation.api.formats import json_answer
+from activation.api.requests import TokenRate, destination_id, identity_of, raw_body
+from activation.diagnoses import Diagnosis
+from activation.look_ups import Freshness, LookUp
+
+
+class BatchView(APIView):
+    """`/v2/activation/batch`: fetch up to 1,000 profiles."""
+
+    http_method_names = ["post"]
+    throttle_classes = (TokenRate,)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
+        return {}
+
+    def post(self, request: Request) -> HttpResponse:
+        """Answer with one result for each id, in order."""
+        asked = bodies.batch_request(raw_body(request, most=bodies.MAX_BATCH_BYTES))
+        wanted = options.wanted(asked.options, includes=("freshness",))
+        valid = [item for item in asked.items if not isinstance(item, bodies.BodyInvalid)]
+        found = look_ups.each(
+            identity_of(request),
+            destination=destination_id(asked.destination),
+            entity=asked.entity,
+            ids=[item.id for item in valid],
+            wanted=wanted,
+            now=timezone.now(),
+        )
+        results = [_result(item.echo, look_up) for item, look_up in zip(valid, found, strict=True)]
+        answers = iter(results)
+        ordered = [_refused(item) if isinstance(item, bodies.BodyInvalid) else next(answers) for item in asked.items]
+        return json_answer(orjson.dumps({"entity": asked.entity, "results": ordered}))
+
+
+def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
+    """Answer a body of POST with options or with several ids: the first id that has a profile wins."""
+    position, found = look_ups.first(
+        identity_of(request),
+        destination=destination_id(asked.destination),
+        entity=asked.entity,
+        ids=[item.id for item in asked.items],
+        wanted=options.wanted(asked.options),
+        now=timezone.now(),
+    )
+    told = {"entity": asked.entity, "id": asked.items[position].echo, "data": _data(found)}
+    return json_answer(orjson.dumps(told | _facts(found)))
+
+
+def _result(echo: Mapping[str, object], found: LookUp) -> dict[str, Any]:
+    if found.unavailable:
+        return {"id": echo, "status": "unavailable", "error": "The server that holds this profile does not answer."}
+    status = "found" if found.found else "not_found"
+    return {"id": echo, "status": status, "data": _data(found), **_facts(found)}
+
+
+def _refused(problem: bodies.BodyInvalid) -> dict[str, Any]:
+    return {"id": None, "status": "invalid", "error": str(problem)}
+
+
+def _data(found: LookUp) -> dict[str, orjson.Fragment]:
+    return {view: orjson.Fragment(text) for view, text in found.profile.features.items()}
+
+
+def _facts(found: LookUp) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if found.freshness is not None:
+        facts["freshness"] = {view: _freshness(one) for view, one in found.freshness.items()}
+    if found.diagnosis is not None:
+        facts["diagnosis"] = _diagnosis(found.diagnosis)
+    return facts
+
+
+def _freshness(one: Freshness) -> dict[str, Any]:
+    told: dict[str, Any] = {"syncedAt": _time(one.synced_at), "ageSeconds": one.age, "syncRunId": one.run}
+    return told if one.stale is None else {**told, "stale": one.stale}
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": diagnosis.code, "message": diagnosis.message}
+    if diagnosis.known:
+        told["known"] = list(diagnosis.known)
+    if diagnosis.invalid:
+        told["invalid"] = list(diagnosis.invalid)
+    return told
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
