@@ -6,7 +6,7 @@ the edge has told who is asking and what for. Nothing here asks the broker or th
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NoReturn
 
@@ -25,6 +25,7 @@ INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answer
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "rate"})
 # What a token can be limited to; "sync" is starting and stopping syncs.
 Verb = Literal["read", "delete", "sync"]
+NOT_NORMALISED: set[tuple[str, ...]] = {()}
 DELETE_WAITS = (
     "The Redis destination cannot be reached at the moment. "
     "The delete is noted: no sync brings these profiles back, and it is retried until Redis has done it."
@@ -138,8 +139,8 @@ def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: d
     return Deletion(deleted=deleted.profiles, addressed=len(keys))
 
 
-def _key(handle: Handle, entity: str, profile_id: ProfileId) -> str:
-    return profiles.key(handle.workspace_id, handle.public_id, entity, profile_id.type, profile_id.value)
+def _key(handle: Handle, entity: str, id_type: str, value: str) -> str:
+    return profiles.key(handle.workspace_id, handle.public_id, entity, id_type, value)
 
 
 def _fields(handle: Handle, entity: str, profile_id: ProfileId) -> dict[str, bytes]:
@@ -158,17 +159,20 @@ def _fields(handle: Handle, entity: str, profile_id: ProfileId) -> dict[str, byt
 
 def read_keys(handle: Handle, entity: str, profile_id: ProfileId) -> tuple[list[str], str | None]:
     """Return the keys to read for this id, and the one to read when none of them holds anything."""
-    steps = handle.names.get((entity, profile_id.type)) or {()}
-    values = sorted({profiles.normalise(profile_id.value, each) for each in steps})
-    keys = [_key(handle, entity, replace(profile_id, value=value)) for value in values]
-    return keys, None if profile_id.value in values else _key(handle, entity, profile_id)
+    id_type, value = profile_id.type, profile_id.value
+    as_sent = _key(handle, entity, id_type, value)
+    steps = handle.names.get((entity, id_type), NOT_NORMALISED)
+    if steps == NOT_NORMALISED:
+        return [as_sent], None
+    keys = sorted({_key(handle, entity, id_type, profiles.normalise(value, each)) for each in steps})
+    return keys, None if as_sent in keys else as_sent
 
 
 def written_keys(handle: Handle, entity: str, profile_id: ProfileId) -> Iterator[str]:
     """Yield the keys under which sources may have written this id: as it was sent, and normalised as they do it."""
-    yield _key(handle, entity, profile_id)
+    yield _key(handle, entity, profile_id.type, profile_id.value)
     for steps in handle.names.get((entity, profile_id.type), ()):
-        yield _key(handle, entity, replace(profile_id, value=profiles.normalise(profile_id.value, steps)))
+        yield _key(handle, entity, profile_id.type, profiles.normalise(profile_id.value, steps))
 
 
 def _require(identity: TokenIdentity, handle: Handle, *, verb: Verb, entity: str, ids: Sequence[ProfileId]) -> None:
@@ -200,8 +204,9 @@ def within_limits(identity: TokenIdentity, *, verb: Verb, destination: str, enti
 def profile_of(fields: Mapping[str, bytes]) -> Profile:
     """Return a profile's fields without those that hold no JSON."""
     invalid = tuple(name for name, value in fields.items() if not _is_json(value))
-    if invalid:
-        INVALID_VALUES.inc(len(invalid))
+    if not invalid:
+        return Profile(features=fields)
+    INVALID_VALUES.inc(len(invalid))
     return Profile(features={name: value for name, value in fields.items() if name not in invalid}, invalid=invalid)
 
 

@@ -1,5 +1,6 @@
-"""Single reads through the API beside a bare WSGI app on the same server that does the same HGETALL and splice.
+"""Single reads, by the thin path and through the framework, beside a bare WSGI app on the same server.
 
+The bare app does the same HGETALL and splice.
 The server is pinned to one core, the load generator (wrk) and Redis to the other; 16 connections; the token is real.
 """
 
@@ -14,6 +15,7 @@ from benchmarks import api_server, machine
 from benchmarks.api_server import CONNECTIONS
 from config.embedded import EmbeddedServer
 
+ROUTES = {"thin path": "1", "framework alone": "0"}  # what FAST_READS is for each
 TRAITS = {f"trait_{n}": f"value {n} of twenty" for n in range(20)}
 
 
@@ -27,7 +29,7 @@ class Served:
 
 
 def run(folder: Path, *, pairs: int, seconds: int) -> None:
-    """Print requests/s, CPU a request and p99 of both, and their ratios."""
+    """Print requests/s, CPU a request and p99 of each route and of the bare app, and the ratios."""
     if not shutil.which("wrk"):
         print("\nreads: wrk is not installed, not measured")
         return
@@ -49,22 +51,25 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
         headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
         script = api_server.script(folder / "read.lua", headers, f"[==[{json.dumps(body)}]==]")
         bare = {**os.environ, "BARE_REDIS_URL": server.url(), "BARE_KEY_PREFIX": prefix}
-        ours, yardstick = [], []
+        yardstick: list[Served] = []
+        ours: dict[str, list[Served]] = {route: [] for route in ROUTES}
         for _ in range(pairs):
             yardstick.append(_serve("benchmarks.bare_app:application", bare, script, body, headers, seconds))
-            ours.append(_serve("config.wsgi:application", dict(os.environ), script, body, headers, seconds))
+            for route, fast_reads in ROUTES.items():
+                environment = {**os.environ, "FAST_READS": fast_reads}
+                ours[route].append(_serve("config.wsgi:application", environment, script, body, headers, seconds))
     _report(ours, yardstick)
 
 
-def _report(ours: list[Served], yardstick: list[Served]) -> None:
-    print(f"\nsingle read, {CONNECTIONS} connections, 20 traits")
-    for name, measured in (("bare WSGI app", yardstick), ("Activation API", ours)):
+def _report(ours: dict[str, list[Served]], yardstick: list[Served]) -> None:
+    print(f"\nsingle read, {CONNECTIONS} connections, 20 traits; CPU beside that of the bare app")
+    for name, measured in {"bare WSGI app": yardstick, **ours}.items():
         rate = statistics.median(m.requests_per_second for m in measured)
         cpu = statistics.median(m.cpu_microseconds for m in measured)
         p99 = statistics.median(m.p99_milliseconds for m in measured)
-        print(f"  {name:<16}{rate:>10,.0f} requests/s {cpu:>8.0f} µs CPU/request   p99 {p99:.2f} ms")
-    ratio = statistics.median(o.cpu_microseconds / y.cpu_microseconds for o, y in zip(ours, yardstick, strict=True))
-    print(f"  CPU per request {ratio:.2f} × that of the bare app")
+        pairs = zip(measured, yardstick, strict=True)
+        ratio = statistics.median(one.cpu_microseconds / bare.cpu_microseconds for one, bare in pairs)
+        print(f"  {name:<16}{rate:>10,.0f} requests/s {cpu:>8.0f} µs CPU/request   p99 {p99:.2f} ms   {ratio:.2f} ×")
 
 
 def _fill(server: EmbeddedServer, prefix: str) -> None:

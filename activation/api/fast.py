@@ -22,14 +22,13 @@ from accounts.identities import TokenIdentity
 from activation import handles, serving
 from activation.api import bodies, errors
 from activation.api.bodies import BodyInvalid, FetchRequest
-from activation.api.formats import accepts_json, envelope, json_answer
+from activation.api.formats import accepts_json, envelope, headers_of
 from activation.handles import DestinationUnavailable, Handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from django.http import HttpResponse
 
 PATHS = frozenset({"/v1/activation", "/v2/activation"})
 PLAIN = frozenset({"entity", "destinationId", "id"})
@@ -46,6 +45,14 @@ class Plain(NamedTuple):
     asked: FetchRequest
 
 
+class Answer(NamedTuple):
+    """What WSGI wants to know of an answer."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 class Reads:
     """Answers plain reads, and hands every other request on."""
 
@@ -58,8 +65,8 @@ class Reads:
             plain = _plain(environ)
             answer = _answer(plain) if plain is not None else None
             if answer is not None:
-                start_response(f"{answer.status_code} {answer.reason_phrase}", list(answer.items()))
-                return [answer.content]
+                start_response(answer.status, answer.headers)
+                return [answer.body]
         return self._handler(environ, start_response)
 
 
@@ -99,14 +106,16 @@ def _asked(environ: "WSGIEnvironment") -> FetchRequest | None:
         return None
 
 
-def _answer(plain: Plain) -> "HttpResponse | None":
+def _answer(plain: Plain) -> Answer | None:
     """Read the profile. A destination that fails is told here: asking it twice would take twice as long."""
     identity, handle, asked = plain
     try:
         profile = serving.read_through(handle, identity, entity=asked.entity, id=asked.id)
-        return json_answer(envelope(asked.entity, asked.echo, profile))
+        body = envelope(asked.entity, asked.echo, profile)
+        return Answer("200 OK", headers_of(body), body)
     except DestinationUnavailable as error:
-        return errors.respond(errors.problem_of(error), method="POST")
+        told = errors.respond(errors.problem_of(error), method="POST")
+        return Answer(f"{told.status_code} {told.reason_phrase}", list(told.items()), told.content)
     except serving.AccessRefused:
         return None
     except Exception as error:  # noqa: BLE001 - the handler tells bugs, and finds those that are not of this module

@@ -95,6 +95,10 @@ def envelope(entity: str, echo: Mapping[str, object], profile: Profile) -> bytes
 
 
 def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return an answer that no cache may keep: it is about a person."""
-    always = {"Cache-Control": "no-store", "Content-Length": str(len(body))}
-    return HttpResponse(body, status=status, content_type=MEDIA_TYPE, headers={**always, **(headers or {})})
+    """Return an answer of the API."""
+    return HttpResponse(body, status=status, headers=dict(headers_of(body)) | dict(headers or {}))
+
+
+def headers_of(body: bytes) -> list[tuple[str, str]]:
+    """Return the headers that every answer has. No cache may keep it: it is about a person."""
+    return [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), ("Content-Length", str(len(body)))]

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from activation.engine import tls
 from activation.engine.redis_settings import RedisSettings
@@ -27,7 +28,7 @@ class Endpoint:
     server_names: tuple[str, ...] = ()
     _resolved: list[str] = field(default_factory=list, init=False, repr=False)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """`host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
