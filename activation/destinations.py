@@ -25,6 +25,7 @@ from activation.models import DestinationMove, RedisDestination, Source
 from projects import own_servers
 
 _NAME_LENGTH = 100
+_SAY_WHERE = ("address", "sentinelService", "database", "clusterMode", "useJSONModule")
 
 
 class DestinationInvalid(Exception):
@@ -40,7 +41,8 @@ class DestinationInUse(Exception):
 
     def __init__(self, destination: RedisDestination) -> None:
         super().__init__(
-            f"Projects still sync to {destination.name}. Turn their sync to Redis off first, then delete it."
+            f"{destination.name} is still used. Turn the sync of its projects off and have their profiles removed, and "
+            "let a move end; then delete it."
         )
 
 
@@ -120,14 +122,29 @@ def update_credentials(
     errors = settings_errors(wanted, credentials)
     if errors:
         raise DestinationInvalid(errors)
-    old, new = settings_of(destination), RedisSettings.from_plain(wanted, credentials)
-    if not same_place(old, new):
+    if not same_place(destination.settings, wanted):
         raise DestinationInvalid({"address": "Where the profiles lie is not changed here. Use Move instead."})
     RedisDestination.objects.filter(pk=destination.pk).update(
         settings=wanted, credentials=vault.encrypt(json.dumps(dict(credentials))), version=F("version") + 1
     )
     destination.refresh_from_db()
     _record("destination_changed", destination, by=by, now=now, details={"settings": wanted})
+
+
+@transaction.atomic
+def rename(destination: RedisDestination, *, name: str, by: Actor, now: datetime) -> None:
+    """Change what a destination is called. Raises `PermissionRefused`, `DestinationInvalid`."""
+    by.require(Permission.MANAGE_CREDENTIALS)
+    name, before = name.strip(), destination.name
+    if name == before:
+        return
+    errors = _name_errors(destination.organisation, name)
+    if errors:
+        raise DestinationInvalid(errors)
+    places = RedisDestination.every_place.filter(Q(pk=destination.pk) | Q(other_place_of=destination))
+    places.update(name=name)
+    destination.name = name
+    _record("destination_renamed", destination, by=by, now=now, details={"from": before})
 
 
 @transaction.atomic
@@ -232,20 +249,14 @@ def settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any])
     return {}
 
 
-def same_place(one: RedisSettings, other: RedisSettings) -> bool:
-    """Tell whether profiles lie in the same place with both."""
+def same_place(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether profiles lie in the same place with both settings; secrets say nothing about that."""
     return _place(one) == _place(other)
 
 
-def _place(settings: RedisSettings) -> tuple[object, ...]:
+def _place(settings: Mapping[str, Any]) -> RedisSettings:
     """Return what says where the data lies: changing it means moving the data, which is not an edit."""
-    return (
-        settings.addresses,
-        settings.sentinel_service,
-        settings.database,
-        settings.cluster_mode,
-        settings.use_json_module,
-    )
+    return RedisSettings.from_plain({name: settings[name] for name in _SAY_WHERE if name in settings}, {})
 
 
 def _record(

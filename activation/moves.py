@@ -56,7 +56,7 @@ def problem_with(settings: RedisSettings, destination: RedisDestination) -> str:
             allow_private=allow_private,
             forbidden=forbidden,
         )
-    except DestinationError as error:
+    except (DestinationError, vault.SecretUnreadable) as error:
         return str(error)
     if held:
         return "This place holds a copy of the destination's profiles already. Empty it first, or choose another one."
@@ -110,7 +110,7 @@ def verify(destination: RedisDestination, *, settings: Mapping[str, Any], creden
     errors = destinations.settings_errors(settings, credentials)
     if errors:
         raise DestinationInvalid(errors)
-    if destinations.same_place(destinations.settings_of(destination), RedisSettings.from_plain(settings, credentials)):
+    if destinations.same_place(destination.settings, settings):
         raise DestinationInvalid({"address": "The profiles are in this place already."})
     if open_move(destination) is not None:
         raise MoveRefused(f"{destination.name} is being moved already.")

@@ -26,3 +26,61 @@ class MoveForm(ServerForm):
         self.fields[
             "useJSONModule"
         ].help_text = "A JSON document a profile, for a Redis with JSON commands. Without it a profile is a hash."
+
+
+class EditForm(ServerForm):
+    """How a destination's place is reached. Where it is, is shown and cannot be changed."""
+
+    forget = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Remove what is set",
+        help_text="A field that is left empty keeps its value; what is ticked here goes.",
+    )
+    earlier = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    more = (*ServerForm.more, "forget")
+    _fixed_texts = ("address", "database", "sentinelService")
+    _fixed_flags = ("clusterMode", "useJSONModule")
+
+    def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
+        as_it_is = {"database": 0, **destination.settings}
+        # Where the profiles lie is the destination's, whatever an earlier try or a request says.
+        fixed = {name: as_it_is.get(name) for name in (*self._fixed_texts, *self._fixed_flags)}
+        options["initial"] = {**as_it_is, **(options.get("initial") or {}), **fixed}
+        super().__init__(*args, **options)
+        for name in self._fixed_texts:
+            self.fields[name].widget.attrs["readonly"] = True
+        for name in self._fixed_flags:
+            self.fields[name].disabled = True
+        self.fields["address"].help_text = "Where the profiles are does not change here: Move brings them elsewhere."
+        for name in ("database", "sentinelService", "clusterMode", "useJSONModule"):
+            self.fields[name].help_text = "Does not change here either."
+        forget = self.fields["forget"]
+        assert isinstance(forget, forms.MultipleChoiceField)
+        forget.choices = [
+            (name, self.fields[name].label or "Password") for name in self._credentials if self.kept.get(name)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse another place."""
+        cleaned = super().clean()
+        for name in self._fixed_texts:
+            if name in cleaned and (cleaned[name] or "") != (self.initial[name] or ""):
+                self.add_error(name, "Where the profiles are does not change here. Use Move to another place.")
+        return cleaned
+
+    def _standing_in(self) -> dict[str, str]:
+        forgotten = self.cleaned_data.get("forget", ())
+        return {name: text for name, text in super()._standing_in().items() if name not in forgotten}
+
+    @property
+    def folded(self) -> list[forms.BoundField]:
+        """The fields under *More settings*; nothing to remove, nothing to ask."""
+        return [field for field in super().folded if field.name != "forget" or self.kept]
+
+
+class NameForm(forms.Form):
+    """What a destination is called."""
+
+    name = forms.CharField(max_length=100, help_text="Keys in Redis do not hold it, so nothing but pages changes.")

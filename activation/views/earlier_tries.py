@@ -23,6 +23,11 @@ def of(
     ).first()
 
 
+def own(request: SignedInRequest, probe: DestinationProbe) -> DestinationProbe | None:
+    """Return a try if the person made it: another one corrects it by typing the secrets."""
+    return probe if probe.requested_by_id == request.user.pk else None
+
+
 def kept(probe: DestinationProbe | None) -> dict[str, Any]:
     """Return what a `ServerForm` needs to use an earlier try's secrets again."""
     if probe is None:

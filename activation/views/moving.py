@@ -51,7 +51,7 @@ def watch(request: SignedInRequest, destination: str, probe: str) -> HttpRespons
         return HttpResponseClientRedirect(request.path)
     if found.state == DestinationProbe.State.FAILED:
         initial = {**found.settings, "earlier": found.public_id}
-        form = MoveForm(initial=initial, destination=row, **earlier_tries.kept(found))
+        form = MoveForm(initial=initial, destination=row, **earlier_tries.kept(earlier_tries.own(request, found)))
         return _page(request, row, form=form, probe=found)
     template = "activation/_probe.html" if request.htmx else "activation/destination_probe.html"
     context = {"destination": row, "probe": found, "back_to": "activation:move", "back_words": "Move"}
