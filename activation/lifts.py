@@ -1,4 +1,7 @@
-"""Lifting a suppression: a profile that was deleted through the API may return with the next sync."""
+"""Suppressions as people see them: is a profile kept from being written, and lifting what keeps it.
+
+The id that somebody asks about is looked at and forgotten: it is in no log and in no audit row.
+"""
 
 from datetime import datetime
 
@@ -9,7 +12,7 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import dirty_ids, suppressions
 from activation.engine import profiles
-from activation.models import DirtyId, RedisDestination, Source
+from activation.models import DirtyId, RedisDestination, Source, Suppression
 
 
 @transaction.atomic
@@ -20,21 +23,43 @@ def lift(destination: RedisDestination, *, entity: str, id_type: str, value: str
     `PermissionRefused`.
     """
     by.require(Permission.MANAGE_SUPPRESSIONS)
-    sources = Source.objects.filter(destination=destination, entity=entity, id_type=id_type)
-    values = {value, *(profiles.normalise(value, tuple(source.normalisation)) for source in sources)}
-    keys = [
-        profiles.key(destination.workspace_id, destination.public_id, entity, id_type, text) for text in sorted(values)
-    ]
-    lifted = suppressions.lift(destination, keys, now=now)
+    lifted = suppressions.lift(destination, _keys(destination, entity, id_type, value), now=now)
     if lifted:
         dirty_ids.add_profiles(destination.pk, [(entity, id_type, value)], reason=DirtyId.Reason.LIFTED, now=now)
-        audit.record(
-            "suppression_lifted",
-            by=by,
-            target_type="destination",
-            target_id=destination.public_id,
-            target=destination.name,
-            details={"suppressions": lifted},
-            now=now,
-        )
+        _record("suppression_lifted", destination, lifted, by=by, now=now)
     return lifted
+
+
+@transaction.atomic
+def look_up(
+    destination: RedisDestination, *, entity: str, id_type: str, value: str, by: Actor, now: datetime
+) -> list[Suppression]:
+    """Return what keeps a profile from being written, found as `lift` finds it; that somebody asked is recorded.
+
+    Raises `PermissionRefused`.
+    """
+    by.require(Permission.MANAGE_SUPPRESSIONS)
+    found = suppressions.standing(destination, _keys(destination, entity, id_type, value))
+    _record("suppression_looked_up", destination, len(found), by=by, now=now)
+    return found
+
+
+def _keys(destination: RedisDestination, entity: str, id_type: str, value: str) -> list[str]:
+    """Return the keys of a profile: by its id as it is, and as each source normalises it."""
+    sources = Source.objects.filter(destination=destination, entity=entity, id_type=id_type)
+    values = {value, *(profiles.normalise(value, tuple(source.normalisation)) for source in sources)}
+    return [
+        profiles.key(destination.workspace_id, destination.public_id, entity, id_type, text) for text in sorted(values)
+    ]
+
+
+def _record(action: str, destination: RedisDestination, found: int, *, by: Actor, now: datetime) -> None:
+    audit.record(
+        action,
+        by=by,
+        target_type="destination",
+        target_id=destination.public_id,
+        target=destination.name,
+        details={"suppressions": found},
+        now=now,
+    )

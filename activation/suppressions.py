@@ -118,6 +118,12 @@ def stands_for(destination_id: int, keys: Sequence[str]) -> bool:
     return bool(_standing(destination_id, [_digests(key) for key in keys]))
 
 
+def standing(destination: RedisDestination, keys: Sequence[str]) -> list[Suppression]:
+    """Return the suppressions that stand for any of the keys (whole key texts), oldest first."""
+    found = _standing(destination.pk, [_digests(key) for key in keys])
+    return list(Suppression.objects.filter(pk__in=set(found.values())).order_by("sequence"))
+
+
 def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
     """List the marks of the suppressions numbered above `sequence` that stand, and the highest number seen.
 

@@ -18,6 +18,7 @@ from activation.views import (
     runs,
     schedule,
     source_settings,
+    suppressing,
     switch,
     sync_log,
 )
@@ -38,6 +39,7 @@ urlpatterns = [
     path(f"{_PROJECT_SETTINGS}/schedule", schedule.schedule, name="schedule"),
     path(f"{_SETTINGS}/guard", guarding.limits, name="guard"),
     path(f"{_SETTINGS}/snapshots", retention.show, name="snapshots"),
+    path(f"{_SETTINGS}/deleted-profiles", suppressing.policy, name="deleted_profiles"),
     path(f"{_SETTINGS}/log", sync_log.show, name="sync_log"),
     path(f"{_SETTINGS}/enable", connecting.enable, name="enable"),
     path(f"{_SETTINGS}/enable/<slug:probe>", connecting.watch, name="probe"),
@@ -59,6 +61,7 @@ urlpatterns = [
     path(f"{_DESTINATION}/edit", editing.show, name="edit"),
     path(f"{_DESTINATION}/edit/test/<slug:probe>", editing.watch, name="edit_probe"),
     path(f"{_DESTINATION}/delete", deleting.delete, name="destination_delete"),
+    path(f"{_DESTINATION}/suppressions", suppressing.show, name="suppressions"),
     path(f"{_DESTINATION}/reconcile", reconciling.show, name="reconcile"),
     path(f"{_DESTINATION}/reconcile/start", reconciling.start, name="reconcile_start"),
     path(f"{_DESTINATION}/reconcile/confirm", reconciling.confirm, name="reconcile_confirm"),
