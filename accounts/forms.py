@@ -8,7 +8,7 @@ from allauth.account.forms import LoginForm as AllauthLoginForm
 from django import forms
 from django.contrib.auth import password_validation
 
-from accounts import roles
+from accounts import roles, token_limits
 from accounts.models import User
 from accounts.roles import Role
 
@@ -82,6 +82,13 @@ class SetUpForm(forms.Form):
         return values
 
 
+def _lines(label: str, help_text: str) -> forms.CharField:
+    look = {"rows": 2, "class": "mono", "spellcheck": "false", "autocomplete": "off"}
+    return forms.CharField(
+        label=label, help_text=help_text, required=False, max_length=20_000, widget=forms.Textarea(attrs=look)
+    )
+
+
 class NewTokenForm(forms.Form):
     """A token to generate: its name, a role up to the person's own, and when it ends."""
 
@@ -99,6 +106,25 @@ class NewTokenForm(forms.Form):
         help_text="Only for a day of your choice: the token works until the end of it (UTC).",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
+    verbs = forms.MultipleChoiceField(
+        label="Calls",
+        required=False,
+        choices=list(token_limits.VERBS.items()),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None chosen: all that its role allows.",
+    )
+    destinations = _lines("Destinations", "Destination IDs, one a line. Empty: all of the organisation.")
+    entities = _lines("Entities", "Names such as user, one a line. Empty: all.")
+    networks = _lines("Networks", "Where it is used from, one a line, such as 192.0.2.0/24. Empty: anywhere.")
+    rate = forms.IntegerField(
+        label="Requests per second",
+        required=False,
+        min_value=1,
+        max_value=token_limits.HIGHEST_RATE,
+        help_text="In each API process. Empty: no limit.",
+    )
+
+    limits = ("verbs", "destinations", "entities", "networks", "rate")
 
     def __init__(self, *args: Any, own_role: Role, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,7 +148,32 @@ class NewTokenForm(forms.Form):
                 self.add_error("expires_on", "Choose the last day, or another expiry.")
             elif _end_of(day) <= self._now:
                 self.add_error("expires_on", "This day is over. Choose a later one.")
+        try:
+            token_limits.checked(self.given_limits)
+        except token_limits.LimitsInvalid as invalid:
+            for name, message in invalid.errors.items():
+                self.add_error(name, message)
         return values
+
+    @property
+    def given_limits(self) -> dict[str, Any]:
+        """What the token is to be limited to, as it was typed."""
+        return {name: self.cleaned_data[name] for name in self.limits if self.cleaned_data.get(name)}
+
+    @property
+    def shown(self) -> list[forms.BoundField]:
+        """The fields always shown."""
+        return [field for field in self if field.name not in self.limits]
+
+    @property
+    def folded(self) -> list[forms.BoundField]:
+        """The limits."""
+        return [self[name] for name in self.limits]
+
+    @property
+    def limits_are_open(self) -> bool:
+        """Tell whether the limits must be open: something in them is filled in or wrong."""
+        return any(self[name].value() or self[name].errors for name in self.limits)
 
     @property
     def expires_at(self) -> datetime | None:

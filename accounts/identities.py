@@ -22,7 +22,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, models
 
-from accounts import token_texts, vault
+from accounts import token_limits, token_texts, vault
 from accounts.actors import Actor
 from accounts.models import Membership, PersonalAccessToken
 from accounts.roles import Role, weaker
@@ -34,7 +34,7 @@ LAST_USED_EVERY = timedelta(minutes=1)
 _TRY_AGAIN_AFTER = 1.0
 _TRY_TAKES_AT_MOST = 10.0
 
-Reason = Literal["malformed", "unknown", "expired", "revoked", "owner_left"]
+Reason = Literal["malformed", "unknown", "expired", "revoked", "owner_left", "network"]
 log = structlog.get_logger(__name__)
 
 
@@ -118,6 +118,8 @@ class Identities:
         if verified.expires_at is not None and verified.expires_at <= now:
             raise TokenRejected("expired")
         identity = verified.identity
+        if not token_limits.admit(identity.limits, address):
+            raise TokenRejected("network")
         return dataclasses.replace(identity, actor=dataclasses.replace(identity.actor, address=address))
 
     def known(self, text: str, *, now: datetime) -> TokenIdentity | None:
@@ -204,14 +206,15 @@ def _look_up(public_part: str, text: str, now: datetime) -> Verified:
     except (OperationalError, InterfaceError):
         _drop_connection()
         raise
-    if token is None or not _matches(token, text):
+    secret = None if token is None else _secret(token, text)
+    if token is None or secret is None:
         raise TokenRejected("unknown")
     if token.revoked_at is not None:
         raise TokenRejected("revoked")
     present_role: str | None = token.present_role  # type: ignore[attr-defined]  # annotated by _read
     if present_role is None or not token.owner.is_active:
         raise TokenRejected("owner_left")
-    _note_use(token, now)
+    _note_use(token, now, secret)
     return Verified(_identity(token, Role(present_role)), token.expires_at)
 
 
@@ -227,19 +230,22 @@ def _read(public_part: str) -> PersonalAccessToken | None:
     )
 
 
-def _matches(token: PersonalAccessToken, text: str) -> bool:
-    """Compare in constant time with the token's secret and, while it is being rotated, with its second one."""
+def _secret(token: PersonalAccessToken, text: str) -> str | None:
+    """Compare in constant time with the token's secret and, while it is being rotated, with its second one.
+
+    Returns the field that says when the secret was last used.
+    """
     secrets_of_token = (
-        (token.digest, token.pepper_version),
-        (token.second_digest, token.second_pepper_version),
+        ("last_used_at", token.digest, token.pepper_version),
+        ("second_used_at", token.second_digest, token.second_pepper_version),
     )
     peppers: dict[int, bytes] = settings.TOKEN_PEPPERS
-    matches = False
-    for digest, version in secrets_of_token:
+    found = None
+    for field_of_use, digest, version in secrets_of_token:
         pepper = peppers.get(version) if version is not None else None
-        if digest is not None and pepper is not None:
-            matches |= hmac.compare_digest(bytes(digest), vault.digest(pepper, text))
-    return matches
+        if digest is not None and pepper is not None and hmac.compare_digest(bytes(digest), vault.digest(pepper, text)):
+            found = field_of_use
+    return found
 
 
 def _identity(token: PersonalAccessToken, present_role: Role) -> TokenIdentity:
@@ -253,14 +259,15 @@ def _identity(token: PersonalAccessToken, present_role: Role) -> TokenIdentity:
     return TokenIdentity(actor=actor, token_id=token.pk, limits=token.limits)
 
 
-def _note_use(token: PersonalAccessToken, now: datetime) -> None:
-    """Write when the token was last used, at most once a minute. A failure to write is no reason to refuse it."""
+def _note_use(token: PersonalAccessToken, now: datetime, field_of_use: str) -> None:
+    """Write when a secret was last used, at most once a minute. A failure to write is no reason to refuse it."""
     due = now - LAST_USED_EVERY
-    if token.last_used_at is not None and token.last_used_at > due:
+    last = getattr(token, field_of_use)
+    if last is not None and last > due:
         return
-    unwritten = models.Q(last_used_at=None) | models.Q(last_used_at__lte=due)
+    unwritten = models.Q(**{field_of_use: None}) | models.Q(**{f"{field_of_use}__lte": due})
     try:
-        PersonalAccessToken.objects.filter(unwritten, pk=token.pk).update(last_used_at=now)
+        PersonalAccessToken.objects.filter(unwritten, pk=token.pk).update(**{field_of_use: now})
     except DatabaseError as error:
         log.warning("last_use_of_token_not_written", error=type(error).__name__)
         _drop_connection()

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts import token_limits
 from accounts.identifiers import KSUID_LENGTH, new_public_id
 from accounts.roles import Role
 
@@ -87,12 +88,14 @@ class PersonalAccessToken(models.Model):
     public_part = models.CharField(max_length=12, unique=True)
     digest = models.BinaryField(max_length=32)
     pepper_version = models.PositiveIntegerField()
-    # While a token is rotated, the old secret goes on working beside the new one.
+    # While a token is rotated, its old secret goes on working beside the new one, as the second.
     second_digest = models.BinaryField(max_length=32, null=True)
     second_pepper_version = models.PositiveIntegerField(null=True)
+    second_used_at = models.DateTimeField(null=True)
     limits = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
+    expiry_warned_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
@@ -109,6 +112,11 @@ class PersonalAccessToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.public_part})"
+
+    @property
+    def limit_words(self) -> list[str]:
+        """What the token is limited to, in words."""
+        return token_limits.words(self.limits)
 
 
 class SetupCode(models.Model):

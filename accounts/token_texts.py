@@ -36,9 +36,9 @@ class TokenText:
     text: str = field(repr=False)
 
 
-def make() -> TokenText:
-    """Make a fresh token text."""
-    public_part = "".join(secrets.choice(BASE62) for _ in range(PUBLIC_LENGTH))
+def make(public_part: str | None = None) -> TokenText:
+    """Make a fresh token text, or another secret for the token of a public part."""
+    public_part = public_part or "".join(secrets.choice(BASE62) for _ in range(PUBLIC_LENGTH))
     secret = base62(secrets.token_bytes(_SECRET_BYTES), length=SECRET_LENGTH)
     covered = f"{PREFIX}_{public_part}_{secret}"
     return TokenText(public_part=public_part, text=covered + _checksum(covered))

@@ -4,14 +4,16 @@ The text of a token exists once, in `IssuedToken`, for the page or command that 
 and an HMAC-SHA256 digest with a numbered pepper of `TOKEN_PEPPERS`: with the database alone nobody can call the API.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts import audit, roles, token_texts, vault
+from accounts import audit, roles, token_limits, token_texts, vault
 from accounts.actors import Actor, PermissionRefused
 from accounts.identities import IdentityUnavailable, TokenIdentity, TokenRejected, identify
 from accounts.models import Membership, PersonalAccessToken
@@ -23,14 +25,17 @@ __all__ = [
     "IssuedToken",
     "NotAMember",
     "RoleTooStrong",
+    "RotationOpen",
     "TokenIdentity",
     "TokenRejected",
+    "end_rotation",
     "everyones",
     "identify",
     "issue",
     "of",
     "own",
     "revoke",
+    "rotate",
 ]
 
 
@@ -49,6 +54,13 @@ class ExpiryPassed(Exception):
         super().__init__("The expiry lies in the past. Choose a later day.")
 
 
+class RotationOpen(Exception):
+    """The token has two secrets already."""
+
+    def __init__(self) -> None:
+        super().__init__("This token has two secrets already. End the old one before you rotate it again.")
+
+
 class NotAMember(Exception):
     """Only a person of the organisation can own a token."""
 
@@ -65,11 +77,20 @@ class IssuedToken:
 
 
 @transaction.atomic
-def issue(*, name: str, role: Role, expires_at: datetime | None = None, by: Actor, now: datetime) -> IssuedToken:
-    """Generate a token for the person `by`; it never does more than they may.
+def issue(
+    *,
+    name: str,
+    role: Role,
+    expires_at: datetime | None = None,
+    limits: Mapping[str, Any] | None = None,
+    by: Actor,
+    now: datetime,
+) -> IssuedToken:
+    """Generate a token for the person `by`; it never does more than they may, and no more than its `limits`.
 
-    Raises `RoleTooStrong`, `ExpiryPassed`, `NotAMember`.
+    Raises `RoleTooStrong`, `ExpiryPassed`, `NotAMember`, `token_limits.LimitsInvalid`.
     """
+    kept = token_limits.checked(limits or {})
     if role not in roles.up_to(by.role):
         raise RoleTooStrong(role)
     if expires_at is not None and expires_at <= now:
@@ -88,10 +109,48 @@ def issue(*, name: str, role: Role, expires_at: datetime | None = None, by: Acto
         pepper_version=version,
         created_at=now,
         expires_at=expires_at,
+        limits=kept,
     )
     details: dict[str, object] = {"role": role.value, "expires_at": expires_at.isoformat() if expires_at else None}
+    if kept:
+        details["limits"] = kept
     _record("token_generated", token, by=by, now=now, details=details)
     return IssuedToken(token=token, text=made.text)
+
+
+@transaction.atomic
+def rotate(public_part: str, *, by: Actor, now: datetime) -> IssuedToken:
+    """Give one's own token another secret; the one it had goes on working until `end_rotation`.
+
+    Raises `PersonalAccessToken.DoesNotExist`, `RotationOpen`.
+    """
+    token = own(by).get(public_part=public_part)
+    made = token_texts.make(token.public_part)
+    version = vault.newest_version(settings.TOKEN_PEPPERS)
+    rotated = _live(by).filter(pk=token.pk, digest=token.digest, second_digest=None)
+    if not rotated.update(
+        digest=vault.digest(settings.TOKEN_PEPPERS[version], made.text),
+        pepper_version=version,
+        last_used_at=None,
+        second_digest=token.digest,
+        second_pepper_version=token.pepper_version,
+        second_used_at=token.last_used_at,
+    ):
+        raise RotationOpen
+    token.refresh_from_db()
+    _record("token_rotated", token, by=by, now=now, details={})
+    return IssuedToken(token=token, text=made.text)
+
+
+@transaction.atomic
+def end_rotation(public_part: str, *, by: Actor, now: datetime) -> None:
+    """Have the old secret of one's own token open nothing any more.
+
+    Raises `PersonalAccessToken.DoesNotExist` when there is no such token with two secrets.
+    """
+    token = own(by).exclude(second_digest=None).get(public_part=public_part)
+    _live(by).filter(pk=token.pk).update(second_digest=None, second_pepper_version=None, second_used_at=None)
+    _record("token_old_secret_ended", token, by=by, now=now, details={})
 
 
 @transaction.atomic

@@ -22,5 +22,11 @@ urlpatterns = [
     path(f"{_settings}profile/account/", profile.account, name="account"),
     path(f"{_settings}profile/tokens/", profile.token_list, name="tokens"),
     path(f"{_settings}profile/tokens/new/", profile.token_new, name="token_new"),
+    path(f"{_settings}profile/tokens/<slug:public_part>/rotate/", profile.token_rotate, name="token_rotate"),
+    path(
+        f"{_settings}profile/tokens/<slug:public_part>/end-rotation/",
+        profile.token_end_rotation,
+        name="token_end_rotation",
+    ),
     path(f"{_settings}profile/tokens/<slug:public_part>/delete/", profile.token_delete, name="token_delete"),
 ]

@@ -22,7 +22,7 @@ from activation.handles import Handle
 from activation.models import DirtyId, RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
-KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "rate"})
+KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "networks", "rate"})
 # What a token can be limited to; "sync" is starting and stopping syncs.
 Verb = Literal["read", "delete", "sync"]
 NOT_NORMALISED: set[tuple[str, ...]] = {()}

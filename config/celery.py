@@ -36,6 +36,7 @@ app.conf.update(
         "tick": {"task": "activation.tick", "schedule": 1.0, "options": {"expires": 2.0}},
         "look-for-alerts": {"task": "activation.look_for_alerts", "schedule": 10.0, "options": {"expires": 10.0}},
         "forget": {"task": "activation.forget", "schedule": 3600.0, "options": {"expires": 600.0}},
+        "warn-of-expiries": {"task": "accounts.warn_of_expiries", "schedule": 3600.0, "options": {"expires": 600.0}},
         "look-for-runs": {"task": "projects.look_for_runs", "schedule": 5.0, "options": {"expires": 10.0}},
     },
 )

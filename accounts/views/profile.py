@@ -35,7 +35,7 @@ def account(request: SignedInRequest) -> HttpResponseBase:
 @organisation_page()
 def token_list(request: SignedInRequest) -> HttpResponse:
     """List one's own tokens, without their secrets."""
-    context = {"tokens": tokens.own(request.actor), "now": timezone.now()}
+    context = {"tokens": tokens.own(request.actor), "now": timezone.now(), "own": True}
     return render(request, "accounts/tokens.html", context)
 
 
@@ -59,12 +59,46 @@ def token_new(request: SignedInRequest) -> HttpResponse:
             name=form.cleaned_data["name"],
             role=Role(form.cleaned_data["role"]),
             expires_at=form.expires_at,
+            limits=form.given_limits,
             by=request.actor,
             now=now,
         )
         context = {"token": issued.token, "text": issued.text}
         return render(request, "accounts/token_shown_once.html", context)
     return render(request, "accounts/token_new.html", {"form": form})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page()
+def token_rotate(request: SignedInRequest, public_part: str) -> HttpResponseBase:
+    """Ask, then give one's own token another secret; the old one works until it is ended here."""
+    token = get_object_or_404(tokens.own(request.actor), public_part=public_part)
+    if request.method == "POST":
+        try:
+            issued = tokens.rotate(public_part, by=request.actor, now=timezone.now())
+        except PersonalAccessToken.DoesNotExist:
+            raise Http404 from None
+        except tokens.RotationOpen as refusal:
+            messages.error(request, str(refusal))
+            return see_other("accounts:tokens", organisation=request.organisation.slug)
+        return render(request, "accounts/token_shown_once.html", {"token": issued.token, "text": issued.text})
+    return render(request, "accounts/token_rotate.html", {"token": token})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organisation_page()
+def token_end_rotation(request: SignedInRequest, public_part: str) -> HttpResponseBase:
+    """Ask, then have the old secret of one's own token open nothing any more."""
+    token = get_object_or_404(tokens.own(request.actor).exclude(second_digest=None), public_part=public_part)
+    if request.method == "POST":
+        try:
+            tokens.end_rotation(public_part, by=request.actor, now=timezone.now())
+        except PersonalAccessToken.DoesNotExist:
+            raise Http404 from None
+        messages.success(request, f"The old secret of {token.name} stops working within a second.")
+        return see_other("accounts:tokens", organisation=request.organisation.slug)
+    return render(request, "accounts/token_end_rotation.html", {"token": token})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

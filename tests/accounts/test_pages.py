@@ -491,3 +491,28 @@ def test_names_people_choose_are_escaped(admin: Member) -> None:
         html = admin.client.get(f"/o/acme/{path}").content.decode()
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert" in html
+
+
+def test_a_token_is_limited_rotated_and_its_old_secret_ended(admin: Member) -> None:
+    own = "/o/acme/settings/profile/tokens/"
+    form = {"role": "admin", "verbs": "read", "rate": "5"}
+    wrong = new_token(admin, **form, networks="nowhere").content.decode()
+    assert "Enter one network a line" in wrong
+    assert '<details class="more" open>' in wrong
+    new_token(admin, **form, networks="192.0.2.0/24")
+    token = PersonalAccessToken.objects.get()
+    assert token.limits == {"verbs": ["read"], "networks": ["192.0.2.0/24"], "rate": 5}
+    assert "network 192.0.2.0/24" in admin.client.get(own).content.decode()
+
+    page = f"{own}{token.public_part}/"
+    assert "Yes, rotate" in admin.client.get(f"{page}rotate/").content.decode()
+    shown = admin.client.post(f"{page}rotate/")
+    assert "no-store" in shown.headers["Cache-Control"]
+    assert f"actv_{token.public_part}_" in shown.content.decode()
+    again = admin.client.post(f"{page}rotate/", follow=True).content.decode()
+    assert "two secrets already" in again
+    assert "End old secret" in again
+    assert "Yes, end it" in admin.client.get(f"{page}end-rotation/").content.decode()
+    ended = admin.client.post(f"{page}end-rotation/", follow=True).content.decode()
+    assert "stops working within a second" in ended
+    assert admin.client.get(f"{page}end-rotation/").status_code == 404

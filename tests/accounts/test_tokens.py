@@ -7,16 +7,18 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 from django.core import serializers
+from django.core.mail import EmailMessage
 from django.db import OperationalError
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import identities, members, token_texts, tokens, vault
+from accounts import identities, members, token_expiries, token_limits, token_texts, tokens, vault
 from accounts.actors import Actor, PermissionRefused
 from accounts.identities import FRESH_FOR, Identities
 from accounts.models import AuditEvent, PersonalAccessToken
@@ -66,8 +68,8 @@ def known(clock: Clock, database: Database) -> Identities:
     return Identities(clock=clock, look_up=database)
 
 
-def issue(member: Member, role: Role, expires_at: datetime | None = None) -> tokens.IssuedToken:
-    return tokens.issue(name="CI", role=role, expires_at=expires_at, by=member.actor, now=NOW)
+def issue(member: Member, role: Role, expires_at: datetime | None = None, **limits: object) -> tokens.IssuedToken:
+    return tokens.issue(name="CI", role=role, expires_at=expires_at, limits=limits, by=member.actor, now=NOW)
 
 
 def rejected(text: str, now: datetime = NOW, by: Callable[..., object] | None = None) -> str:
@@ -376,3 +378,126 @@ def test_threads_share_one_memory(admin: Member, database: Database) -> None:
         thread.join()
     assert len(seen) == 8
     assert database.asked == 1
+
+
+def test_a_token_is_used_from_its_networks_only(admin: Member) -> None:
+    text = issue(admin, Role.ADMIN, networks=["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"]).text
+    known = Identities()
+    for address in ("192.0.2.9", "2001:db8::1", "198.51.100.7"):
+        assert known.identify(text, now=NOW, address=address).limits
+    elsewhere: tuple[str | None, ...] = ("192.0.3.9", "2001:db9::1", "198.51.100.8", None)
+    for other in elsewhere:
+        with pytest.raises(tokens.TokenRejected) as caught:
+            known.identify(text, now=NOW, address=other)
+        assert caught.value.reason == "network"
+
+
+def test_limits_are_kept_as_they_are_meant(admin: Member) -> None:
+    issued = issue(
+        admin,
+        Role.ADMIN,
+        verbs=["delete", "read"],
+        destinations=" one \n\ntwo\none\n",
+        entities=[],
+        networks="192.0.2.77/24",
+        rate=5,
+    )
+    assert issued.token.limits == {
+        "destinations": ["one", "two"],
+        "verbs": ["read", "delete"],
+        "networks": ["192.0.2.0/24"],
+        "rate": 5,
+    }
+    assert token_limits.words(issued.token.limits) == [
+        "Only: read profiles, delete profiles",
+        "destinations one, two",
+        "network 192.0.2.0/24",
+        "at most 5 requests per second",
+    ]
+    assert issue(admin, Role.ADMIN, verbs=list(token_limits.VERBS)).token.limits == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("verbs", ["everything"]),
+        ("networks", "192.0.2.0/33"),
+        ("networks", "office"),
+        ("rate", 0),
+        ("rate", -1),
+        ("entities", ["x" * 256]),
+        ("destinations", [str(n) for n in range(101)]),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(admin: Member, name: str, value: object) -> None:
+    with pytest.raises(token_limits.LimitsInvalid) as caught:
+        issue(admin, Role.ADMIN, None, **{name: value})
+    assert list(caught.value.errors) == [name]
+    assert not PersonalAccessToken.objects.exists()
+
+
+def test_both_secrets_work_while_a_token_is_rotated(admin: Member) -> None:
+    old = issue(admin, Role.ADMIN)
+    part = old.token.public_part
+    Identities().identify(old.text, now=NOW)
+    new = tokens.rotate(part, by=admin.actor, now=NOW)
+
+    assert token_texts.public_part(new.text) == part
+    assert new.text != old.text
+    later = NOW + timedelta(minutes=5)
+    assert Identities().identify(old.text, now=later).token_id == Identities().identify(new.text, now=NOW).token_id
+    token = PersonalAccessToken.objects.get()
+    assert (token.last_used_at, token.second_used_at) == (NOW, later)
+    with pytest.raises(tokens.RotationOpen):
+        tokens.rotate(part, by=admin.actor, now=NOW)
+
+    tokens.end_rotation(part, by=admin.actor, now=NOW)
+    assert rejected(old.text) == "unknown"
+    assert Identities().identify(new.text, now=NOW)
+    with pytest.raises(PersonalAccessToken.DoesNotExist):
+        tokens.end_rotation(part, by=admin.actor, now=NOW)
+    actions = set(AuditEvent.objects.values_list("action", flat=True))
+    assert {"token_rotated", "token_old_secret_ended"} <= actions
+
+
+def test_nobody_rotates_the_token_of_somebody_else(admin: Member, editor: Member) -> None:
+    part = issue(editor, Role.EDITOR).token.public_part
+    with pytest.raises(PersonalAccessToken.DoesNotExist):
+        tokens.rotate(part, by=admin.actor, now=NOW)
+
+
+def test_a_deleted_token_opens_nothing_with_either_secret(admin: Member) -> None:
+    old = issue(admin, Role.ADMIN)
+    new = tokens.rotate(old.token.public_part, by=admin.actor, now=NOW)
+    tokens.revoke(old.token.public_part, by=admin.actor, now=NOW)
+    assert rejected(old.text) == rejected(new.text) == "revoked"
+
+
+def test_an_owner_is_told_once_a_week_before_a_token_expires(
+    admin: Member, settings: Settings, mailoutbox: list[EmailMessage]
+) -> None:
+    settings.SENDS_EMAIL = True
+    issued = issue(admin, Role.ADMIN, expires_at=LATER)
+    issue(admin, Role.ADMIN, expires_at=NOW + timedelta(days=6))  # made for less than a week
+    issue(admin, Role.ADMIN)
+    assert token_expiries.warn(now=LATER - timedelta(days=8)) == 0
+
+    assert token_expiries.warn(now=LATER - timedelta(days=7)) == 1
+    assert token_expiries.warn(now=LATER - timedelta(days=1)) == 0
+    [message] = mailoutbox
+    assert message.to == [admin.user.email]
+    assert issued.token.public_part in message.body
+    assert issued.text not in message.body
+    assert f"/o/{admin.organisation.slug}/settings/profile/tokens/" in message.body
+
+
+def test_a_warning_that_the_mail_server_refused_is_sent_later(
+    admin: Member, settings: Settings, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SENDS_EMAIL = True
+    issue(admin, Role.ADMIN, expires_at=LATER)
+    with monkeypatch.context() as broken:
+        broken.setattr(EmailMessage, "send", Mock(side_effect=OSError))
+        assert token_expiries.warn(now=LATER - timedelta(days=2)) == 0
+    assert token_expiries.warn(now=LATER - timedelta(days=1)) == 1
+    assert len(mailoutbox) == 1

@@ -36,6 +36,8 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "accounts:account": (VIEWER, VIEWER),
     "accounts:tokens": (VIEWER, NOT_ALLOWED),
     "accounts:token_new": (VIEWER, VIEWER),
+    "accounts:token_rotate": (VIEWER, VIEWER),
+    "accounts:token_end_rotation": (VIEWER, VIEWER),
     "accounts:token_delete": (VIEWER, VIEWER),
     "projects:list": (VIEWER, NOT_ALLOWED),
     "projects:new": (EDITOR, EDITOR),
@@ -271,6 +273,10 @@ def _fine(address: Address, member: Member) -> set[int]:
     """The statuses of an answer to somebody who may: a page, a way on, or a form that wants more."""
     if address.name == "accounts:token_delete" and member.actor.role != EDITOR:
         return {200, 403, 404}  # the token of the walk is the editor's, who deletes it before the Admin comes
+    if address.name == "accounts:token_rotate" and member.actor.role != EDITOR:
+        return {404}  # nobody rotates somebody else's token
+    if address.name == "accounts:token_end_rotation":
+        return {404}  # the editor's token has one secret in this walk, or two if they rotated it
     if address.name == "projects:placement":
         return {404}  # the walk names no view
     return {200, 302, 303, 400, 409, 422}
