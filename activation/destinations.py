@@ -118,6 +118,8 @@ def update_credentials(
     Raises `PermissionRefused`, `DestinationInvalid` (also for a change of where the data lies).
     """
     by.require(Permission.MANAGE_CREDENTIALS)
+    # As it is now: it may have switched to another place since the caller read it.
+    destination.refresh_from_db(from_queryset=RedisDestination.objects.select_for_update(no_key=True))
     wanted = destination.settings if settings is None else dict(settings)
     errors = settings_errors(wanted, credentials)
     if errors:

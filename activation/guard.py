@@ -90,7 +90,7 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
         "sync.deletes_confirmed",
         by=by,
         target_type="source",
-        target_id=source.public_id,
+        target_id=source.served.public_id,
         target=str(source),
         details={"run": run.public_id, "choice": choice.value, "deletes": run.deletes_planned or 0},
         now=now,

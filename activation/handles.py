@@ -173,9 +173,10 @@ class Handles:
         self._database_is_down = False
         self._try_database_at = float("-inf")
 
-    def get(self, organisation_id: int, public_id: str) -> Handle:
+    def get(self, organisation_id: int, public_id: str, *, anew: bool = False) -> Handle:
         """Return the handle of a destination, whether or not its Redis can be reached.
 
+        With `anew` our database is asked however lately it was, unless it is down.
         Raises `InvalidDestination`, `ServiceUnavailable`.
         """
         if not destinations.possible_id(public_id):
@@ -183,7 +184,7 @@ class Handles:
         key = (organisation_id, public_id)
         while True:
             place = self._places.get(key)
-            if place is not None and place.handle is not None and self._fresh(place):
+            if place is not None and place.handle is not None and self._fresh(place) and not anew:
                 return place.handle
             was_down = self._database_is_down
             if not self._may_ask():
@@ -197,7 +198,7 @@ class Handles:
                     continue
                 if self._database_is_down and not was_down:
                     return self._stale(place)
-                return self._refreshed(place, key)
+                return self._refreshed(place, key, anew=anew)
 
     def known(self, organisation_id: int, public_id: str) -> Handle | None:
         """Return a handle that was looked up at most a second ago; None when `get` must tell."""
@@ -215,11 +216,11 @@ class Handles:
     def _fresh(self, place: _Place) -> bool:
         return self._clock() - place.confirmed_at <= FRESH_FOR
 
-    def _refreshed(self, place: _Place, key: tuple[int, str]) -> Handle:
+    def _refreshed(self, place: _Place, key: tuple[int, str], *, anew: bool) -> Handle:
         """Look the destination up, unless another thread just has. The caller holds the place's lock."""
         # Counted from before the question, so that a slow answer does not lengthen the second.
         asked_at = self._clock()
-        if place.handle is not None and self._fresh(place):
+        if place.handle is not None and self._fresh(place) and not anew:
             return place.handle
         try:
             found = self._look_up(*key)

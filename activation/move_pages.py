@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from activation import guard, move_steps, standings, suppressions, syncs
-from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, Suppression, SyncRun
+from activation import guard, move_steps, standings, syncs
+from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
 
 _State = DestinationMove.State
 _LOOKS = {
@@ -73,7 +73,7 @@ def tell(move: DestinationMove, *, now: datetime) -> Told:
     parts = move_steps.parts(move) if move.state in DestinationMove.OPEN else []
     lines = [_line(part, now=now) for part in parts]
     failed = any(part.failed for part in parts)
-    waits_for = [*move_steps.waits_for(move), *_deletes_under_way(move, now=now)]
+    waits_for = [*move_steps.waits_for(move), *_asked_again(move, parts, now=now)]
     look, word = _LOOKS[_State(move.state)], str(move.get_state_display())
     if failed or waits_for:
         look, word = ("failed", "A sync failed") if failed else ("attention", "Waits")
@@ -87,7 +87,7 @@ def tell(move: DestinationMove, *, now: datetime) -> Told:
         active=move.state in DestinationMove.OPEN,
         failed=failed,
         before_switch=move.state in DestinationMove.BEFORE_SWITCH,
-        may_be_left=move.state in {_State.REMOVING, _State.CANCELLING},
+        may_be_left=move.state in {_State.REMOVING, _State.CANCELLING} and not move.left_behind,
     )
 
 
@@ -117,20 +117,20 @@ def _line(part: move_steps.Part, *, now: datetime) -> Line:
     )
 
 
-def _deletes_under_way(move: DestinationMove, *, now: datetime) -> Iterable[str]:
-    """Say that the switch waits for deletes by API, once that takes longer than a retry."""
-    if move.state != _State.SWITCHING:
+def _asked_again(move: DestinationMove, parts: Iterable[move_steps.Part], *, now: datetime) -> Iterable[str]:
+    """Say what could not be asked a moment ago, while nothing else is left to do."""
+    if move.not_before <= now or any(part.run is not None and part.run.state in ACTIVE_STATES for part in parts):
         return
-    waiting = Suppression.objects.filter(
-        destination=move.destination_id, created_at__lte=now - 2 * suppressions.RETRY_AFTER
-    )
-    if waiting.exclude(pending_key="").exists():
-        yield "Profiles deleted through the API have yet to be deleted at both places. Are both reachable?"
+    if move.state == _State.LOADING:
+        yield f"{move.target} does not say whether it still holds what was loaded. It is asked again within a minute."
+    if move.state in {_State.REMOVING, _State.CANCELLING}:
+        yield "The warehouse cannot be reached to drop the tables of those syncs. It is tried again within a minute."
 
 
 def _explain(move: DestinationMove) -> str:
     left = "What was loaded was left" if move.state == _State.CANCELLED else "What our syncs wrote was left"
     removed = f"{left} in {{place}}." if move.left_behind else "What our syncs wrote to {place} is removed."
+    going = "is left there" if move.left_behind else "is being removed"
     words = {
         _State.LOADING: (
             f"Full syncs fill {move.target}. Applications read from {move.origin}, and syncs keep it up to date."
@@ -139,11 +139,9 @@ def _explain(move: DestinationMove) -> str:
             f"Everything is loaded. Syncs into {move.origin} wait until {move.target} has caught up; then "
             "applications read from there."
         ),
-        _State.REMOVING: (
-            f"Applications read from {move.target}. What our syncs wrote to {move.origin} is being removed."
-        ),
+        _State.REMOVING: (f"Applications read from {move.target}. What our syncs wrote to {move.origin} {going}."),
         _State.CANCELLING: (
-            f"Applications go on reading from {move.origin}. What was loaded into {move.target} is being removed."
+            f"Applications go on reading from {move.origin}. What was loaded into {move.target} {going}."
         ),
         _State.DONE: f"Applications read from {move.target}. " + removed.format(place=move.origin),
         _State.CANCELLED: f"Applications read from {move.origin} as before. " + removed.format(place=move.target),

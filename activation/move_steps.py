@@ -1,46 +1,27 @@
-"""The steps of a move, taken by the tick: load, catch up, switch, remove.
+"""The steps of a move, taken by the tick: load, catch up, switch (`activation.move_switches`), remove.
 
-The switch is one transaction: the two rows of the destination exchange how they are reached, and each source exchanges
-what it knows of its place with the source that stands for the other one. So from then on every sync, and every look-up
-within a second, goes to the new place, and a removal empties the old one.
+Each is one transaction that holds the move, so one that breaks in the middle has not begun.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, Case, F, QuerySet, Value, When
 
 from accounts.actors import Actor
-from activation import moves, syncs
-from activation.models import (
-    ACTIVE_STATES,
-    DestinationMove,
-    DirtyId,
-    RedisDestination,
-    RunState,
-    Source,
-    Suppression,
-    SyncRun,
-)
+from activation import move_switches, moves, syncs
+from activation.models import ACTIVE_STATES, DestinationMove, RedisDestination, RunState, Source, SyncRun
+from activation.move_switches import in_step
 from activation.run_faults import place_of
+from activation.run_resources import drop_every_table
+from projects.warehouses.port import WarehouseError
 
 REASON = "destination_moved"
 # Processes know the old place for a second after the switch, and their reads are still to find something there.
 _LINGERS = timedelta(seconds=5)
 _State = DestinationMove.State
-# What a source knows of the place that it writes to.
-_KNOWN_OF_PLACE = (
-    "base_snapshot",
-    "base_rows",
-    "base_run_id",
-    "base_evictions",
-    "columns",
-    "shape",
-    "dirty_tables",
-    "tombstones",
-)
 _FOLLOWED = ("relation", "id_column", "normalisation", "ignored_columns")
 log = structlog.get_logger(__name__)
 
@@ -57,10 +38,6 @@ class Part:
     def failed(self) -> bool:
         """Whether somebody has to look."""
         return self.run is not None and self.run.state in {RunState.FAILED, RunState.CANCELLED}
-
-
-class _NotYet(Exception):
-    """Something has begun since it was looked at; the switch is undone and tried again."""
 
 
 def carry_on(*, now: datetime) -> None:
@@ -87,31 +64,45 @@ def waits_for(move: DestinationMove) -> list[str]:
 
 
 def _step(move: DestinationMove, *, now: datetime) -> None:
-    if move.state in DestinationMove.BEFORE_SWITCH:
-        _follow(move, now=now)
-        _load(move, now=now)
-    if move.state == _State.SWITCHING:
-        _switch(move, now=now)
-    if move.state in {_State.REMOVING, _State.CANCELLING}:
-        _remove(move, now=now)
+    with transaction.atomic():
+        present = moves.hold(move)
+        if present is not None and present.state in DestinationMove.BEFORE_SWITCH:
+            _follow(present, now=now)
+            _load(present, now=now)
+    if present is None:
+        return
+    if present.state == _State.SWITCHING:
+        move_switches.switch(present, now=now)
+    if present.state in {_State.REMOVING, _State.CANCELLING}:
+        _remove(present, now=now)
 
 
 def _follow(move: DestinationMove, *, now: datetime) -> None:
     """Have a source at the other place for each that is synced, with the same settings."""
     other_place = RedisDestination.every_place.get(other_place_of=move.destination_id)
     present = {other.other_place_of_id: other for other in moves.others_of(move)}
-    for source in Source.objects.filter(destination=move.destination):
+    sources = list(Source.objects.filter(destination=move.destination).order_by("pk"))
+    for source in sources:
         other = present.get(source.pk)
         if other is None:
-            if source.status == Source.Status.ACTIVE:
-                _stand_in(source, other_place, now=now)
-        elif source.status == Source.Status.ACTIVE:
+            continue
+        if source.status == Source.Status.ACTIVE:
             wanted = {name: getattr(source, name) for name in _FOLLOWED}
             Source.every_place.filter(pk=other.pk).exclude(**wanted, status=Source.Status.ACTIVE).update(
                 **wanted, status=Source.Status.ACTIVE
             )
         elif other.status == Source.Status.ACTIVE and source.status != Source.Status.RETIRED:
             _begin_removal(move, other, now=now)
+    new = [each for each in sources if each.pk not in present and each.status == Source.Status.ACTIVE]
+    # A field that another source's removal is still at there has to wait for that.
+    taken = {_field(other) for other in present.values() if other.status != Source.Status.REMOVED}
+    for source in new:
+        if _field(source) not in taken:
+            _stand_in(source, other_place, now=now)
+
+
+def _field(source: Source) -> tuple[str, str, str]:
+    return source.entity, source.id_type, source.feature_view
 
 
 def _stand_in(source: Source, other_place: RedisDestination, *, now: datetime) -> None:
@@ -121,19 +112,29 @@ def _stand_in(source: Source, other_place: RedisDestination, *, now: datetime) -
 
 def _load(move: DestinationMove, *, now: datetime) -> None:
     """Load what is not there yet; once everything was loaded, hold the syncs into the old place and catch up."""
-    with_runs = [(other, run) for other, run in _with_runs(move) if other.status == Source.Status.ACTIVE]
+    with_runs = [(other, run) for other, run in _with_runs(move) if other.status != Source.Status.REMOVED]
     for other, run in with_runs:
-        if run is None and syncs.is_served(other):
+        if _is_empty(other, run) and syncs.is_served(other):
             moves.queue(other, kind=SyncRun.Kind.FULL, full_reason=REASON, by=move.requested_by, now=now)
-    loaded = all(run is not None and run.state == RunState.SUCCEEDED for _, run in with_runs)
-    if move.state == _State.LOADING and loaded and not moves.hindrances_of(move.destination):
-        _go_on(move, _State.SWITCHING)
-    elif move.state == _State.SWITCHING and any(run is None or run.state in _ENDED_BADLY for _, run in with_runs):
-        _go_on(move, _State.LOADING)  # nobody waits for what a person has to look at
-    elif move.state == _State.SWITCHING and not _claimed_runs(move).exists():
+    loaded = all(run is not None and run.state == RunState.SUCCEEDED and not _is_empty(o, run) for o, run in with_runs)
+    if move.state == _State.LOADING:
+        waits = moves.hindrances_of(move.destination) or move_switches.unfenced_runs(move).exists()
+        if loaded and not waits and move.not_before <= now:
+            _go_on(move, _State.SWITCHING)
+    elif move_switches.unfenced_runs(move).exists() or any(
+        _is_empty(other, run) or (run is not None and run.state in _ENDED_BADLY) for other, run in with_runs
+    ):
+        _go_on(move, _State.LOADING)  # nobody waits for what a person has to look at, or for a whole load
+    elif not move_switches.claimed_runs(move).exists():
         for other, run in with_runs:
-            if run is not None and run.state == RunState.SUCCEEDED and not _in_step(other):
+            if run is not None and run.state == RunState.SUCCEEDED and not in_step(other):
                 moves.queue(other, kind=SyncRun.Kind.INCREMENTAL, full_reason="", by=move.requested_by, now=now)
+
+
+def _is_empty(other: Source, run: SyncRun | None) -> bool:
+    """Tell whether a source that is synced has nothing at the other place yet, or nothing any more."""
+    removed = run is not None and run.kind == SyncRun.Kind.REMOVAL and run.state == RunState.SUCCEEDED
+    return other.status == Source.Status.ACTIVE and (run is None or removed)
 
 
 def _go_on(move: DestinationMove, state: DestinationMove.State) -> None:
@@ -141,123 +142,63 @@ def _go_on(move: DestinationMove, state: DestinationMove.State) -> None:
         move.state = state
 
 
-def _in_step(other: Source) -> bool:
-    """Tell whether the other place has what the view showed when the old one was brought in step, or newer."""
-    ours = other.served.base_run
-    if other.base_run is None or other.base_run.snapshot_at is None:
-        return False
-    return ours is None or ours.snapshot_at is None or ours.snapshot_at < other.base_run.snapshot_at
-
-
-def _switch(move: DestinationMove, *, now: datetime) -> None:
-    try:
-        with transaction.atomic():
-            _exchange(move, now=now)
-    except _NotYet:
-        return
-    move.state, move.switched_at = _State.REMOVING, now
-    log.info("destination_switched", move=move.public_id)
-
-
-def _exchange(move: DestinationMove, *, now: datetime) -> None:
-    """Exchange the places. Raises `_NotYet` when a run is under way, a delete is not done everywhere, or is behind."""
-    queued = SyncRun.objects.filter(source__destination=move.destination_id, state=RunState.QUEUED)
-    # Whoever is about to claim one of these read where its destination is before; it will not get it.
-    queued.update(attempt=F("attempt") + 1)
-    here = RedisDestination.every_place.get(pk=move.destination_id)
-    there = RedisDestination.every_place.get(other_place_of=move.destination_id)
-    moved = DestinationMove.objects.filter(pk=move.pk, state=_State.SWITCHING)
-    if not moved.update(state=_State.REMOVING, switched_at=now):
-        raise _NotYet
-    _reach(here, there)
-    others = [other for other in moves.others_of(move) if other.status == Source.Status.ACTIVE]
-    waiting = Suppression.objects.filter(destination=here).exclude(pending_key="")
-    active = SyncRun.objects.filter(source__destination=there, state__in=ACTIVE_STATES)
-    open_ones = SyncRun.objects.filter(source__destination=there, fences_open=True)
-    under_way = _claimed_runs(move) | queued.filter(fences_open=True)
-    if (
-        under_way.exists()
-        or active.exists()
-        or open_ones.exists()
-        or waiting.exists()
-        or moves.hindrances_of(move.destination)
-        or {other.other_place_of_id for other in others} != set(_served_sources(move))
-        or not all(_in_step(other) for other in others)
-    ):
-        raise _NotYet
-    for other in others:
-        _exchange_records(other)
-    moves.record(
-        "destination_switched", move, {"sources": len(others)}, by=Actor.system(move.destination.organisation), now=now
-    )
-
-
-def _reach(here: RedisDestination, there: RedisDestination) -> None:
-    """Exchange how the two are reached. Locks the destination: deletes that are noted from now on are seen."""
-    ways = {row.pk: {"settings": row.settings, "credentials": row.credentials} for row in (here, there)}
-    RedisDestination.every_place.filter(pk=here.pk).update(**ways[there.pk], version=F("version") + 1)
-    RedisDestination.every_place.filter(pk=there.pk).update(**ways[here.pk], version=F("version") + 1)
-
-
-def _exchange_records(other: Source) -> None:
-    """Exchange what a source knows of its place with the one that stands for the other place."""
-    locked = Source.every_place.select_for_update()
-    ours, other = locked.get(at_other_place=other), locked.get(pk=other.pk)
-    # Fences that a run could not close are closed where they are.
-    left = list(SyncRun.objects.filter(source=ours, fences_open=True).values_list("pk", flat=True))
-    SyncRun.objects.filter(source=other).update(source=ours)
-    SyncRun.objects.filter(pk__in=left).update(source=other)
-    exchanged = Case(When(source=ours, then=Value(other.pk)), default=Value(ours.pk), output_field=BigIntegerField())
-    DirtyId.objects.filter(source__in=(ours, other)).update(source=exchanged)
-    for one, its_new in ((ours, other), (other, ours)):
-        Source.every_place.filter(pk=one.pk).update(
-            **{name: getattr(its_new, name) for name in _KNOWN_OF_PLACE},
-            tables_of=its_new.tables_number,
-            full_next=one.full_next or its_new.full_next,
-            confirmed_base="",
-            confirmed_deletes=None,
-            confirmed_choice="",
-        )
-
-
 def _remove(move: DestinationMove, *, now: datetime) -> None:
-    """Empty the place that is not served, then forget it."""
-    if move.switched_at is not None and now < move.switched_at + _LINGERS:
+    """Empty the place that is not served, drop what named it in the warehouse, then forget it."""
+    if move.switched_at is not None and now < move.switched_at + lingers():
         return
-    left = [other for other in moves.others_of(move) if other.status != Source.Status.REMOVED]
-    for other in left:
-        _begin_removal(move, other, now=now)
-    if not left:
-        with transaction.atomic():
-            moves.close(move, now=now)
-            ended = "destination_moved" if move.state == _State.REMOVING else "destination_move_undone"
-            moves.record(ended, move, {}, by=Actor.system(move.destination.organisation), now=now)
+    with transaction.atomic():
+        if moves.hold(move) is None:
+            return
+        left = [] if move.left_behind else moves.others_of(move)
+        left = [other for other in left if other.status != Source.Status.REMOVED]
+        for other in left:
+            _begin_removal(move, other, now=now)
+    if not left and moves.take_turn(move, now=now) and _drop_tables(move):
+        _end(move, now=now)
+
+
+def lingers() -> timedelta:
+    """Return how long after the switch processes may still read the old place: while they have no database."""
+    return timedelta(seconds=settings.STALE_READS_FOR) + _LINGERS
+
+
+def _drop_tables(move: DestinationMove) -> bool:
+    """Drop the tables that named what the other place held: no later run does. Tells whether the move may end."""
+    for other in moves.others_of(move):
+        try:
+            drop_every_table(other)
+        except WarehouseError as error:
+            log.warning("tables_left_behind", move=move.public_id, code=error.code)
+            if not move.left_behind:
+                return False
+    return True
+
+
+def _end(move: DestinationMove, *, now: datetime) -> None:
+    with transaction.atomic():
+        present = moves.hold(move)
+        if present is None:
+            return
+        moves.close(present, now=now)
+        ended = "destination_moved" if present.state == _State.REMOVING else "destination_move_undone"
+        moves.record(ended, present, {}, by=Actor.system(present.destination.organisation), now=now)
 
 
 def _begin_removal(move: DestinationMove, other: Source, *, now: datetime) -> None:
     """Queue the removal of what the other place holds of a source, once what loads it has been stopped."""
     run = moves.newest_run(other)
-    if run is not None and run.kind == SyncRun.Kind.REMOVAL:
+    removes = run is not None and run.kind == SyncRun.Kind.REMOVAL
+    if removes and other.status == Source.Status.REMOVING:
         return  # under way; or it failed, and a person has to look
-    if run is not None and run.state in ACTIVE_STATES:
+    if run is not None and run.state in ACTIVE_STATES and not removes:
         syncs.stop(run, by=Actor.system(move.destination.organisation), now=now)
-    with transaction.atomic():
+    if run is None or not removes or run.state not in ACTIVE_STATES:
         moves.queue(other, kind=SyncRun.Kind.REMOVAL, full_reason="", by=move.requested_by, now=now)
-        Source.every_place.filter(pk=other.pk).update(status=Source.Status.REMOVING)
+    Source.every_place.filter(pk=other.pk).update(status=Source.Status.REMOVING)
 
 
 def _with_runs(move: DestinationMove) -> list[tuple[Source, SyncRun | None]]:
     return [(other, moves.newest_run(other)) for other in moves.others_of(move)]
-
-
-def _claimed_runs(move: DestinationMove) -> QuerySet[SyncRun]:
-    """Return the runs into the served place that workers are at."""
-    return SyncRun.objects.filter(source__destination=move.destination_id, state__in=_CLAIMED)
-
-
-def _served_sources(move: DestinationMove) -> QuerySet[Source, int]:
-    active = Source.objects.filter(destination=move.destination_id, status=Source.Status.ACTIVE)
-    return active.values_list("pk", flat=True)
 
 
 def _word(other: Source, run: SyncRun | None) -> str:
@@ -271,8 +212,7 @@ def _word(other: Source, run: SyncRun | None) -> str:
         return "Being removed"
     if run.state in ACTIVE_STATES:
         return "Loading"
-    return "In step" if _in_step(other) else "To be brought up to date"
+    return "In step" if in_step(other) else "To be brought up to date"
 
 
 _ENDED_BADLY = (RunState.FAILED, RunState.CANCELLED)
-_CLAIMED = tuple(state for state in ACTIVE_STATES if state != RunState.QUEUED)

@@ -7,7 +7,7 @@ holds for a sync (fences, witnesses, the base) holds there as well. `activation.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -25,6 +25,8 @@ from activation.engine.redis_settings import RedisSettings
 from activation.models import DestinationMove, Reconcile, RedisDestination, RunState, Source, SyncRun
 
 _State = DestinationMove.State
+# When a place or a warehouse that could not be asked for a move is asked again.
+ASKED_AGAIN_AFTER = timedelta(seconds=30)
 
 
 class MoveRefused(Exception):
@@ -153,6 +155,8 @@ def try_again(move: DestinationMove, *, by: Actor, now: datetime) -> int:
     Raises `PermissionRefused`, `NotToBeDone`.
     """
     by.require(Permission.MANAGE_CREDENTIALS)
+    if hold(move) is None:
+        raise NotToBeDone
     failed = [run for source in others_of(move) if (run := newest_run(source)) and run.state in _ENDED_BADLY]
     if not failed:
         raise NotToBeDone
@@ -164,21 +168,36 @@ def try_again(move: DestinationMove, *, by: Actor, now: datetime) -> int:
 
 @transaction.atomic
 def leave_behind(move: DestinationMove, *, by: Actor, now: datetime) -> None:
-    """End a move without removing what is left at the place that is not served, for one that is gone for good.
+    """Have a move end without removing what is left at the place that is not served, for one that is gone for good.
 
     Raises `PermissionRefused`, `NotToBeDone`.
     """
     by.require(Permission.MANAGE_CREDENTIALS)
-    removing = DestinationMove.objects.filter(pk=move.pk, state__in=(_State.REMOVING, _State.CANCELLING))
-    if not removing.update(left_behind=True):
+    removing = DestinationMove.objects.filter(
+        pk=move.pk, state__in=(_State.REMOVING, _State.CANCELLING), left_behind=False
+    )
+    if not removing.update(left_behind=True, not_before=now):
         raise NotToBeDone
-    move.refresh_from_db()
     for source in others_of(move):
         active = syncs.active_run(source)
         if active is not None:
             syncs.stop(active, by=by, now=now)
-    close(move, now=now)
     record("destination_move_left_behind", move, {}, by=by, now=now)
+
+
+def hold(move: DestinationMove) -> DestinationMove | None:
+    """Return an open move as it is now, held until the transaction ends; None once it has ended.
+
+    Before anything else is locked: so that steps of a move, and what people do about it, come one after the other.
+    """
+    rows = DestinationMove.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("destination__organisation").filter(pk=move.pk, state__in=DestinationMove.OPEN).first()
+
+
+def take_turn(move: DestinationMove, *, now: datetime) -> bool:
+    """Tell whether servers may be asked for a move now: by one process at a time, and not all the time."""
+    due = DestinationMove.objects.filter(pk=move.pk, state=move.state, not_before__lte=now)
+    return bool(due.update(not_before=now + ASKED_AGAIN_AFTER))
 
 
 def open_move(destination: RedisDestination) -> DestinationMove | None:

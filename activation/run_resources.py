@@ -123,5 +123,12 @@ def drop_left_overs(run: SyncRun) -> None:
             snapshots.drop(warehouse, name)
 
 
+def drop_every_table(source: Source) -> None:
+    """Drop all that was made in the warehouse for a source of which nothing is left. Raises `WarehouseError`."""
+    with warehouse_of(source) as warehouse:
+        for name in warehouse.tables(table_prefix(source)):
+            snapshots.drop(warehouse, name)
+
+
 def _nothing() -> None:
     """Do nothing: nothing is left to cancel."""

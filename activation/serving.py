@@ -124,7 +124,7 @@ def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: d
         suppressed = suppressions.suppress(row, keys, by=identity.actor, now=now)
     count = len(suppressed.ids) if suppressed else 0
     try:
-        deleted = handle.delete(keys)
+        deleted = _as_it_is(handle, row).delete(keys)
     except handles.DestinationUnavailable:
         suppressions.record_delete(row, addressed=len(keys), deleted=None, suppressed=count, by=identity.actor, now=now)
         if suppressed:
@@ -137,6 +137,24 @@ def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: d
             row, addressed=len(keys), deleted=deleted.profiles, suppressed=count, by=identity.actor, now=now
         )
     return Deletion(deleted=deleted.profiles, addressed=len(keys))
+
+
+def _as_it_is(handle: Handle, row: RedisDestination) -> Handle:
+    """Return the handle of the destination as it is now that the suppression stands.
+
+    One that is older may lead to a place that is not served any more, or know nothing of one that is being loaded.
+    Syncs that begin later honour the suppression themselves, and a switch waits until its delete is done.
+    """
+    version: int = RedisDestination.objects.values_list("version", flat=True).get(pk=row.pk)
+    if handle.version == version:
+        return handle
+    try:
+        renewed = handles.get(row.organisation_id, row.public_id, anew=True)
+    except (handles.InvalidDestination, handles.ServiceUnavailable):
+        raise handles.DestinationUnavailable("changed_meanwhile") from None
+    if renewed.version < version:
+        raise handles.DestinationUnavailable("changed_meanwhile")
+    return renewed
 
 
 def _key(handle: Handle, entity: str, id_type: str, value: str) -> str:

@@ -159,6 +159,23 @@ def retry_pending(now: datetime) -> int:
     return finished
 
 
+def delete_elsewhere(destination: RedisDestination) -> frozenset[int]:
+    """Delete at the place that is not served what some place has not acknowledged yet; return those suppressions.
+
+    For the switch, which must not wait for an old place that is gone. They go on waiting for the others. One that
+    nobody can decrypt any more counts as reached. Raises `DestinationUnavailable`, `ServiceUnavailable`.
+    """
+    pending = list(Suppression.objects.filter(destination=destination).exclude(pending_key=""))
+    if not pending:
+        return frozenset()
+    handle = handles.get(destination.organisation_id, destination.public_id, anew=True)
+    if handle.other is None:
+        raise handles.DestinationUnavailable("not_moving")
+    for first in range(0, len(pending), RETRIED_AT_ONCE):
+        handle.other.delete(list(_readable_keys(pending[first : first + RETRIED_AT_ONCE]).values()))
+    return frozenset(each.pk for each in pending)
+
+
 def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
     pending = list(rows)
     keys = _readable_keys(pending)

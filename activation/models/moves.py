@@ -12,7 +12,7 @@ class DestinationMove(models.Model):
     """A destination's profiles on their way to another place; the old one is served until the switch.
 
     `origin` and `target` are the addresses, for people who look back. The place that is not served is a
-    `RedisDestination` of its own while the move is open.
+    `RedisDestination` of its own while the move is open. Servers are not asked before `not_before`.
     """
 
     class State(models.TextChoices):
@@ -33,6 +33,7 @@ class DestinationMove(models.Model):
     target = models.CharField(max_length=2000)
     requested_by = models.CharField(max_length=254)
     left_behind = models.BooleanField(default=False)
+    not_before = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
     switched_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

@@ -110,7 +110,7 @@ def leave(request: SignedInRequest, destination: str) -> HttpResponse:
         moves.leave_behind(move, by=request.actor, now=timezone.now())
     except moves.NotToBeDone:
         return _gone_on(request, row)
-    messages.success(request, "The move has ended. What was left there is not looked after any more.")
+    messages.success(request, "The move ends. What was left there is not looked after any more.")
     return _to_page(request, row)
 
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from activation import move_pages, move_steps, moves, probes, suppressions
+from activation import move_pages, move_steps, moves, probes
 from activation.models import (
     Activation,
     DestinationMove,
@@ -219,8 +219,13 @@ def test_what_cannot_be_removed_is_left_after_being_told_what_that_means(destina
 
     page = text(admin.client.post(address(destination, "move_leave"), follow=True))
 
+    assert "What was left there is not looked after any more." in page
+    assert f"What our syncs wrote to {move.origin} is left there." in page
+    assert 'id="leave"' not in page
+    move_steps.carry_on(now=timezone.now() + timedelta(hours=1))
     move.refresh_from_db()
     assert (move.state, move.left_behind) == ("done", True)
+    page = text(admin.client.get(address(destination)))
     assert "Last move" in page
     assert f"What our syncs wrote was left in {move.origin}." in page
     assert "Move again" in page
@@ -236,15 +241,16 @@ def test_an_open_page_shows_the_outcome_by_itself(destination, move, admin):
 
 
 def test_the_page_names_what_a_move_waits_for(destination, move, admin):
-    DestinationMove.objects.update(state="switching")
-    key = f"{destination.workspace_id}:{destination.public_id}:user:email:somebody"
-    earlier = timezone.now() - timedelta(minutes=1)
-    suppressions.suppress(destination, [key], by=admin.actor, now=earlier)
+    SyncRun.objects.filter(trigger="move").delete()
+    DestinationMove.objects.update(not_before=timezone.now() + timedelta(seconds=20))
     Activation.objects.update(enabled=False)
     page = text(admin.client.get(address(destination)))
     assert page.count("The move waits") == 2
-    assert "have yet to be deleted at both places" in page
-    assert "somebody" not in page
+    assert f"{move.target} does not say whether it still holds what was loaded." in page
+
+    DestinationMove.objects.update(state="removing")
+    page = text(admin.client.get(address(destination)))
+    assert "The warehouse cannot be reached to drop the tables" in page
 
 
 def test_a_sync_of_the_other_place_says_so_and_leads_to_the_source_that_is_served(destination, move, admin):

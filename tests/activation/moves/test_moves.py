@@ -1,16 +1,9 @@
 """What a move of a destination does: both places, before and after the switch, and whatever comes in between."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-
 import pytest
-import redis
 from django.utils import timezone
 
-from accounts.identities import TokenIdentity
-from activation import destinations, enabling, guard, handles, move_steps, moves, recovery, run_steps, serving, syncs
-from activation import suppressions as suppressed
+from activation import destinations, enabling, guard, handles, move_steps, moves, run_steps, syncs
 from activation.engine.redis_settings import RedisSettings
 from activation.models import (
     Activation,
@@ -24,92 +17,8 @@ from activation.models import (
     Suppression,
     SyncRun,
 )
-from activation.serving import ProfileId
-from config.embedded import EmbeddedServer
-from tests.activation.world import World, build, expected
-from tests.cast import Member
-
-PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
-MORE = [*PEOPLE[1:], ("new@example.com", 100)]
-
-
-@pytest.fixture
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedServer, EmbeddedServer]]:
-    with (
-        EmbeddedServer(tmp_path_factory.mktemp("old")) as old,
-        EmbeddedServer(tmp_path_factory.mktemp("new")) as new,
-    ):
-        yield old, new
-
-
-@pytest.fixture
-def world(admin: Member, servers, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, servers[0])
-    world.put(PEOPLE)
-    yield world
-    handles.close()
-    world.redis.close()
-
-
-@pytest.fixture
-def there(world: World, servers) -> Iterator[World]:
-    """The same world, looking into the new place."""
-    client = redis.Redis.from_url(servers[1].url())
-    yield dataclasses.replace(world, redis=client)
-    client.close()
-
-
-@pytest.fixture
-def move(world: World, servers) -> Callable[[], DestinationMove]:
-    def begin() -> DestinationMove:
-        return moves.start(
-            world.source.destination,
-            settings={"address": servers[1].address},
-            credentials={"password": servers[1].password},
-            by=world.by,
-            now=timezone.now(),
-        )
-
-    return begin
-
-
-def tick(world: World, *, later: float = 0) -> None:
-    """Let the tick and workers do what there is to do now; runs may wait no longer."""
-    now = timezone.now() + timedelta(seconds=later)
-    move_steps.carry_on(now=now)
-    recovery.close_left_fences(now=now)
-    suppressed.retry_pending(now=now + timedelta(minutes=1))
-    for run in SyncRun.objects.filter(state__in=("queued", "snapshot", "loading", "finishing")):
-        world.work(run, rounds=5)
-
-
-def until(world: World, move: DestinationMove, state: str, *, rounds: int = 20) -> DestinationMove:
-    """Tick until the move is in the state."""
-    for number in range(rounds):
-        move = DestinationMove.objects.get(pk=move.pk)
-        if move.state == state:
-            return move
-        tick(world, later=10 * number)
-    raise AssertionError(f"the move is {move.state}")
-
-
-class Caller:
-    """An application that deletes people."""
-
-    def __init__(self, world: World) -> None:
-        self.identity = TokenIdentity(actor=world.by, token_id=1)
-
-    def delete(self, world: World, email: str) -> serving.Deletion:
-        destination = world.source.destination.public_id
-        ids = [ProfileId("email", email)]
-        return serving.delete(self.identity, destination=destination, entity="user", ids=ids, now=timezone.now())
-
-
-@pytest.fixture
-def identity(world: World) -> Caller:
-    return Caller(world)
+from tests.activation.moves.playing import MORE, PEOPLE, tick, until
+from tests.activation.world import expected
 
 
 def test_profiles_are_served_from_the_new_place_and_the_old_one_is_emptied(world, there, move, settings):
@@ -251,7 +160,7 @@ def test_no_switch_before_a_delete_has_reached_the_new_place(world, there, move,
     assert identity.delete(world, "person1@example.com").deleted == 1
     move_steps.carry_on(now=timezone.now())
     move_steps.carry_on(now=timezone.now())
-    assert DestinationMove.objects.get().state == "switching"
+    assert DestinationMove.objects.get().switched_at is None
     assert Suppression.objects.exclude(pending_key="").count() == 1
 
     servers[1].start()
@@ -311,7 +220,7 @@ def test_a_load_that_failed_waits_for_somebody_who_tries_again(world, there, mov
         moves.try_again(begun, by=world.by, now=timezone.now())
 
 
-def test_an_old_place_that_is_gone_can_be_left_behind(world, there, move, servers):
+def test_an_old_place_that_is_gone_can_be_left_behind(world, there, move, servers, settings):
     world.sync()
     begun = move()
     until(world, begun, "removing")
@@ -320,8 +229,11 @@ def test_an_old_place_that_is_gone_can_be_left_behind(world, there, move, server
 
     moves.leave_behind(begun, by=world.by, now=timezone.now())
 
-    ended = DestinationMove.objects.get()
-    assert (ended.state, ended.left_behind) == ("done", True)
+    ended = until(world, begun, "done")
+    assert ended.left_behind
+    with pytest.raises(moves.NotToBeDone):
+        moves.leave_behind(begun, by=world.by, now=timezone.now())
+    assert not [each for each in settings.SNAPSHOT_DIR.rglob("*.duckdb") if f"_s{world.source.pk}_" in each.name]
     assert Source.every_place.count() == RedisDestination.every_place.count() == 1
     world.put(MORE)
     assert world.sync().kind == "incremental"
