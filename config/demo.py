@@ -91,7 +91,18 @@ class Demo:
 
 
 def seed() -> Demo:
-    """Make the demo, or what is missing of it. Raises `OtherOrganisation`."""
+    """Make the demo, or what is missing of it; one process at a time, others wait for it.
+
+    Raises `OtherOrganisation`, `DemoNotReady`.
+    """
+    with local_state.only_one_seeds():
+        try:
+            return _seed()
+        except enabling.NotReady as error:
+            raise DemoNotReady(f"The demo cannot be made: {error} Press Check on the warehouse's page.") from None
+
+
+def _seed() -> Demo:
     kept = local_state.read(local_state.DEMO_FILE)
     organisation = Organisation.objects.filter(public_id=kept.get("workspaceId", "")).first()
     if organisation is None and Organisation.objects.exists():

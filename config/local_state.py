@@ -1,9 +1,12 @@
 """What `manage.py up` keeps in `DATA_DIR`: random secrets, ports and the demo's plaintexts, all mode 0600."""
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,16 @@ def write(name: str, values: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w") as file:
         json.dump(values, file, indent=1)
     temporary.replace(folder / name)
+
+
+@contextlib.contextmanager
+def only_one_seeds() -> Iterator[None]:
+    """Wait until no other process seeds the demo, and keep others waiting meanwhile."""
+    folder = data_dir()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def secrets_of_up() -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from config import demo
 
@@ -20,6 +21,8 @@ class Command(BaseCommand):
             demo.wait_until_it_answers(made)
         except (demo.OtherOrganisation, demo.DemoNotReady) as error:
             raise CommandError(str(error)) from None
+        except DatabaseError:
+            raise CommandError("The database is not there, or not made yet. Start `manage.py up` first.") from None
         facts = made.facts()
         self.stdout.write(json.dumps(facts) if options["json"] else describe(facts))
 
