@@ -37,6 +37,7 @@ def tick(**_: object) -> None:
     """Look for work: what workers let go, what is new in the projects, what nobody was woken for."""
     now = timezone.now()
     pulse.beat()
+    well = True
     for look in (
         recovery.put_back_stalled,
         recovery.close_left_fences,
@@ -52,6 +53,7 @@ def tick(**_: object) -> None:
         try:
             look(now=now)
         except Exception as error:  # noqa: BLE001 - one kind of work that breaks must not stop the others
+            well = False
             # Its text may hold data.
             log.error("tick_broke", error=type(error).__name__, at=place_of(error))  # noqa: TRY400 - no text
     for probe_id in probes.waiting(now=now):
@@ -61,6 +63,8 @@ def tick(**_: object) -> None:
     for reconcile_id in reconcile_hand_overs.waiting(now=now):
         reconcile.apply_async(kwargs={"reconcile_id": reconcile_id}, expires=_EXPIRES)
     wake()
+    if well:
+        pulse.went_well()
 
 
 def wake() -> None:

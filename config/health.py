@@ -1,8 +1,9 @@
 """`/healthz` and `/readyz`: for load balancers and supervisors. No log-in, no secrets, no texts of drivers.
 
 Alive means that the process answers. Ready means that it can do its work: pages need the database; the API goes on
-without it for `STALE_READS_FOR` seconds with what it knows. Broker and beat move profiles but answer no request, so
-without them the process is *degraded* and still ready. What was found is remembered for a second: anybody may ask.
+without it for `STALE_READS_FOR` seconds with what it knows. Broker, beat and its tick move profiles but answer no
+request, so without them the process is *degraded* and still ready. What was found is remembered for a second: anybody
+may ask.
 """
 
 import threading
@@ -33,6 +34,7 @@ class Findings:
     database: bool
     broker: bool
     beat: bool
+    tick: bool
     database_missed_for: float
 
 
@@ -63,6 +65,7 @@ class Readiness:
             database=database,
             broker=_broker_answers(),
             beat=not pulse.is_late(),
+            tick=not pulse.is_broken(),
             database_missed_for=now - self._database_seen_at,
         )
 
@@ -80,7 +83,7 @@ def ready(request: HttpRequest) -> HttpResponse:
     found = _readiness.findings()
     role = request.META.get(ROLE, WEB)
     can_serve = found.database or (role == API and found.database_missed_for <= settings.STALE_READS_FOR)
-    parts = {"database": found.database, "broker": found.broker, "beat": found.beat}
+    parts = {"database": found.database, "broker": found.broker, "beat": found.beat, "tick": found.tick}
     missing = [name for name, works in parts.items() if not works]
     working = "degraded" if missing else "ready"
     body = {"status": working if can_serve else "unavailable", "role": role, "degraded": missing}

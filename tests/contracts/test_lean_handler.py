@@ -56,11 +56,12 @@ def test_health_is_asked_by_ip_address_too():
 @pytest.fixture
 def parts(monkeypatch):
     """What readiness finds, with knobs and a clock."""
-    parts = SimpleNamespace(time=1000.0, database=True, broker=True, beat_is_late=False)
+    parts = SimpleNamespace(time=1000.0, database=True, broker=True, beat_is_late=False, tick_is_broken=False)
     monkeypatch.setattr(health, "_readiness", health.Readiness(clock=lambda: parts.time))
     monkeypatch.setattr(health, "_database_answers", lambda: parts.database)
     monkeypatch.setattr(health, "_broker_answers", lambda: parts.broker)
     monkeypatch.setattr(pulse, "is_late", lambda: parts.beat_is_late)
+    monkeypatch.setattr(pulse, "is_broken", lambda: parts.tick_is_broken)
     return parts
 
 
@@ -73,6 +74,12 @@ def test_without_broker_and_beat_a_process_is_degraded_and_ready(parts):
     parts.broker, parts.beat_is_late = False, True
     answer = call("GET", "/readyz")
     assert (answer.status, answer.json) == (200, {"status": "degraded", "role": "web", "degraded": ["broker", "beat"]})
+
+
+def test_with_a_tick_that_breaks_a_process_is_degraded_and_ready(parts):
+    parts.tick_is_broken = True
+    answer = call("GET", "/readyz", application=wsgi.api)
+    assert (answer.status, answer.json) == (200, {"status": "degraded", "role": "api", "degraded": ["tick"]})
 
 
 def test_without_the_database_pages_are_not_ready_and_the_api_is_for_a_while(parts, settings):
