@@ -33,14 +33,20 @@ class News:
     reminder: bool = False
 
 
+# A failure of another kind of run.
+_REMOVAL, _ELSEWHERE = "failed removal", "failed elsewhere"
 _HEADLINES = {
     Problem.FAILED.value: "The sync of {source} failed",
     Problem.NEEDS_CONFIRMATION.value: "The sync of {source} needs confirmation",
     Problem.STALE.value: "{source} is out of date",
+    _REMOVAL: "The removal of {source} failed",
+    _ELSEWHERE: "The move of {source} waits: a sync at the place that is not served failed",
     RECOVERED: "{source} is in step again",
 }
 _EXPLANATIONS = {
     Problem.FAILED.value: "Until a sync succeeds, the profiles of the last good one are served.",
+    _REMOVAL: "What it wrote is served until a removal succeeds. An Admin starts the next one on the source's page.",
+    _ELSEWHERE: "Applications are not affected. Once the cause is mended, press Try again on the destination's page.",
     Problem.NEEDS_CONFIRMATION.value: (
         "It would delete more profiles than the guard lets pass, so nothing was deleted. "
         "An Admin decides on the run's page."
@@ -52,8 +58,17 @@ _EXPLANATIONS = {
 
 def headline(news: News) -> str:
     """Say it in one line."""
-    line = _HEADLINES[news.event].format(source=news.source)
+    line = _HEADLINES[_kind_of(news)].format(source=news.source)
     return f"Reminder: {line[0].lower()}{line[1:]}" if news.reminder and line.startswith("The ") else line
+
+
+def _kind_of(news: News) -> str:
+    """Return what the words are about: an event, or a failure of another kind of run than a sync."""
+    if news.event != Problem.FAILED.value or news.run is None:
+        return news.event
+    if news.run.source_id != news.source.pk:
+        return _ELSEWHERE
+    return _REMOVAL if news.run.kind == SyncRun.Kind.REMOVAL else news.event
 
 
 def email(project: Project, news: Sequence[News]) -> dict[str, str]:
@@ -107,7 +122,7 @@ def page_of_project(project: Project) -> str:
 
 
 def _paragraph(news: News) -> str:
-    lines = [headline(news) + ".", _EXPLANATIONS[news.event]]
+    lines = [headline(news) + ".", _EXPLANATIONS[_kind_of(news)]]
     if news.run is not None and news.run.error and news.event != RECOVERED:
         lines.append(news.run.error)
     if news.event != RECOVERED:

@@ -37,7 +37,7 @@ class Found:
 def look(*, now: datetime) -> None:
     """Look at every project that wants alerts and queue the messages about what is new."""
     _forget_what_is_off(now=now)
-    rows = AlertSettings.objects.filter(activation__enabled=True)
+    rows = AlertSettings.objects.all()
     for row in rows.select_related("activation__project__organisation"):
         try:
             with transaction.atomic():
@@ -59,11 +59,16 @@ def _look_at(row: AlertSettings, *, now: datetime) -> None:
 
 
 def problems(source: Source, last: SyncRun | None, *, stale_after: timedelta, now: datetime) -> dict[Problem, Found]:
-    """Tell what is wrong with a source whose newest ended run is `last`."""
+    """Tell what is wrong with a source whose newest ended run is `last`.
+
+    One that is being removed can only fail to be.
+    """
     found = {}
     if last is not None and last.state == RunState.FAILED:
         problem = Problem.NEEDS_CONFIRMATION if last.error_code == guard.CODE else Problem.FAILED
         found[problem] = Found(last.error_code, last)
+    if source.status == Source.Status.REMOVING:
+        return found if last is not None and last.kind == SyncRun.Kind.REMOVAL else {}
     due_since = freshness.due_since(source, source.base_run)
     if due_since is not None and due_since + stale_after < now:
         found[Problem.STALE] = Found("", source.base_run)
@@ -120,19 +125,33 @@ def _close(alert: Alert, *, now: datetime) -> bool:
 
 
 def _sources(row: AlertSettings) -> list[tuple[Source, SyncRun | None]]:
-    """Return the activation's present sources, each with its newest run that ended by itself."""
-    ended = SyncRun.objects.filter(source=OuterRef("pk"), state__in=_ENDED).order_by("-finished_at", "-pk")
+    """Return the activation's present sources, each with its newest run that ended by itself.
+
+    While the destination moves, that is the one at the place that is not served if it failed and the other did not.
+    """
+    ended = SyncRun.objects.filter(state__in=_ENDED).order_by("-finished_at", "-pk")
+    here, there = ended.filter(source=OuterRef("pk")), ended.filter(source__other_place_of=OuterRef("pk"))
     sources = list(
-        Source.objects.filter(activation=row.activation_id, status=Source.Status.ACTIVE)
+        Source.objects.filter(_PRESENT, activation=row.activation_id)
         .select_related("base_run", "activation__project__organisation")
-        .annotate(last_run=Subquery(ended.values("pk")[:1]))
+        .annotate(last_run=Subquery(here.values("pk")[:1]), last_elsewhere=Subquery(there.values("pk")[:1]))
         .order_by("pk")
     )
-    runs = SyncRun.objects.in_bulk([source.last_run for source in sources if source.last_run])
-    return [(source, runs.get(source.last_run)) for source in sources]
+    named = {pk for source in sources for pk in (source.last_run, source.last_elsewhere) if pk}
+    runs = SyncRun.objects.in_bulk(named)
+    return [(source, _telling(runs.get(source.last_run), runs.get(source.last_elsewhere))) for source in sources]
+
+
+def _telling(here: SyncRun | None, elsewhere: SyncRun | None) -> SyncRun | None:
+    failed = elsewhere is not None and elsewhere.state == RunState.FAILED
+    return elsewhere if failed and (here is None or here.state != RunState.FAILED) else here
 
 
 def _forget_what_is_off(*, now: datetime) -> None:
     """Close the alerts of sources and projects that are not synced any more, without a word."""
-    off = ~Q(source__status=Source.Status.ACTIVE) | Q(source__activation__enabled=False)
-    Alert.objects.filter(off, closed_at=None).update(closed_at=now)
+    present = Source.objects.filter(_PRESENT)
+    Alert.objects.filter(closed_at=None).exclude(source__in=present).update(closed_at=now)
+
+
+# A removal that fails is somebody's business also once the sync is off.
+_PRESENT = Q(status=Source.Status.ACTIVE, activation__enabled=True) | Q(status=Source.Status.REMOVING)

@@ -101,7 +101,10 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
 def is_waiting(run: SyncRun, source: Source) -> bool:
     """Tell whether a run waits for a confirmation that would still mean something."""
     stopped = run.state == RunState.FAILED and run.error_code == CODE
-    return stopped and run.base_snapshot == source.base_snapshot and not _came_later(run)
+    if not stopped or run.base_snapshot != source.base_snapshot or _came_later(run):
+        return False
+    decided = source.confirmed_choice == GuardChoice.DELETE and source.confirmed_base == source.base_snapshot
+    return not decided or (source.confirmed_deletes or 0) < (run.deletes_planned or 0)
 
 
 def configure(activation: Activation, *, percent: int, rows: int, by: Actor, now: datetime) -> None:
@@ -121,4 +124,6 @@ def configure(activation: Activation, *, percent: int, rows: int, by: Actor, now
 
 
 def _came_later(run: SyncRun) -> bool:
-    return SyncRun.objects.filter(source_id=run.source_id, pk__gt=run.pk).exists()
+    """Tell whether a later run says more; one that was stopped does not."""
+    later = SyncRun.objects.filter(source_id=run.source_id, pk__gt=run.pk)
+    return later.exclude(state=RunState.CANCELLED).exists()

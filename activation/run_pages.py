@@ -10,10 +10,12 @@ from django.db.models import Sum
 from accounts.templatetags.components import duration_words
 from accounts.vault import SecretUnreadable
 from activation import failed_ids, run_words, syncs
-from activation.models import ACTIVE_STATES, RunState, SyncPartition, SyncRun
+from activation.claims import HEARTBEAT_EVERY
+from activation.models import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.standings import of_run, pace_words
 
 _PARTITIONS_SHOWN = 200
+_SILENT_AFTER = 3 * HEARTBEAT_EVERY
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class PartitionLine:
-    """A partition with why rows of it failed, how long it has been loading, and how fast."""
+    """A partition with why rows of it failed, how long it has been loading, and how fast.
+
+    `silence` says that its worker has not been heard of, where that is so.
+    """
 
     row: SyncPartition
     failures: str
     length: str
     pace: str
+    silence: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,4 +187,14 @@ def _line(partition: SyncPartition, *, now: datetime) -> PartitionLine:
     seconds = ((partition.finished_at or now) - partition.started_at).total_seconds()
     done = partition.written + partition.deleted + partition.suppressed + partition.failed
     pace = f"{done / seconds:,.0f} rows/s" if seconds > 0 and done else ""
-    return PartitionLine(partition, failures, duration_words(seconds), pace)
+    return PartitionLine(partition, failures, duration_words(seconds), pace, _silence(partition, now=now))
+
+
+def _silence(partition: SyncPartition, *, now: datetime) -> str:
+    """Say that a partition's worker has not answered for a while, or has let it go."""
+    if partition.state != PartitionState.LOADING:
+        return ""
+    if partition.heartbeat_at is None:
+        return "to be loaded again"
+    seconds = (now - partition.heartbeat_at).total_seconds()
+    return f"its worker has not answered for {seconds:.0f} s" if seconds > _SILENT_AFTER else ""

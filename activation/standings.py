@@ -3,7 +3,7 @@
 Reads only. A state is one of the five that a badge knows: ok, working, attention, failed, neutral.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,7 +33,8 @@ _OUT_OF_DATE_AFTER = timedelta(hours=24)
 class Standing:
     """Where a source stands: `run` is its newest run, `progress` is there while that one loads.
 
-    `due_since` is when a sync was due that has not been done, where one is.
+    `run` is an earlier one where that still waits for a confirmation, and the newer ones were stopped. `due_since` is
+    when a sync was due that has not been done, where one is; `synced_at` is when the last good one ended.
     """
 
     source: Source
@@ -42,6 +43,12 @@ class Standing:
     run: SyncRun | None = None
     progress: syncs.Progress | None = None
     due_since: datetime | None = None
+
+    @property
+    def synced_at(self) -> datetime | None:
+        """Tell when the last good sync ended, also once its profiles were removed."""
+        base = self.source.base_run
+        return base.finished_at if base is not None else getattr(self.source, "last_good_at", None)
 
     @property
     def pace(self) -> str:
@@ -72,17 +79,21 @@ class Summary:
 
 def of_sources(sources: QuerySet[Source], *, now: datetime) -> list[Standing]:
     """Tell where each source stands, in a fixed number of queries plus one for each run that loads now."""
-    newest_run = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk").values("pk")[:1]
+    its_runs = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk")
+    good = its_runs.filter(state=RunState.SUCCEEDED).exclude(kind=SyncRun.Kind.REMOVAL)
     rows = list(
         sources.select_related("activation__project", "destination", "base_run")
-        .annotate(newest_run=Subquery(newest_run))
+        .annotate(
+            newest_run=Subquery(its_runs.values("pk")[:1]),
+            not_stopped=Subquery(its_runs.exclude(state=RunState.CANCELLED).values("pk")[:1]),
+            last_good_at=Subquery(good.values("finished_at")[:1]),
+        )
         .order_by("status", "entity", "feature_view", "pk")
     )
-    by_id = SyncRun.objects.in_bulk([row.newest_run for row in rows if row.newest_run])
+    by_id = SyncRun.objects.in_bulk({pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk})
     newest_profiles_runs = _newest_profiles_runs(rows)
     return [
-        _standing(row, by_id.get(row.newest_run), newest_profiles_runs[row.activation.project_id], now=now)
-        for row in rows
+        _standing(row, _telling(row, by_id), newest_profiles_runs[row.activation.project_id], now=now) for row in rows
     ]
 
 
@@ -132,6 +143,14 @@ def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, 
             state, word = found[name]
             return state, {"failed": "A sync failed", "working": "Syncing"}.get(state, word)
     return ("ok", "In step") if found else ("attention", "Nothing to sync")
+
+
+def _telling(source: Source, by_id: Mapping[int, SyncRun]) -> SyncRun | None:
+    """Return the newest run, or the one that still waits for a confirmation while later ones were stopped."""
+    newest, before = by_id.get(source.newest_run), by_id.get(source.not_stopped)  # type: ignore[attr-defined]  # annotated
+    if newest is not None and newest.state == RunState.CANCELLED and before is not None:
+        return before if guard.is_waiting(before, source) else newest
+    return newest
 
 
 def _newest_profiles_runs(sources: Iterable[Source]) -> dict[int, ProfilesRun | None]:

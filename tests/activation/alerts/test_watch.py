@@ -6,7 +6,16 @@ import pytest
 from django.db import connection
 
 from activation import alert_watch, guard
-from activation.models import Activation, Alert, AlertDelivery, AlertSettings, RunState, Source, SyncRun
+from activation.models import (
+    Activation,
+    Alert,
+    AlertDelivery,
+    AlertSettings,
+    RedisDestination,
+    RunState,
+    Source,
+    SyncRun,
+)
 from activation.timetables import Basic, Manual
 from tests.activation.alerts.conftest import finished_run, new_source
 
@@ -251,3 +260,59 @@ def test_two_looks_at_once_tell_once(ends, clock):
 
     assert Alert.objects.count() == 1
     assert AlertDelivery.objects.count() == 1
+
+
+def test_a_removal_that_failed_is_told_though_the_sync_is_off(source, look, clock):
+    ends_removal(source, clock, "grant_missing")
+    Source.objects.update(status=Source.Status.REMOVING)
+    Activation.objects.update(enabled=False)
+    assert look() == ["email: [Customers] The removal of features_by_email by email failed"]
+    assert "is served until a removal succeeds" in AlertDelivery.objects.latest("pk").content["text"]
+
+    clock.on(minutes=1)
+    Source.objects.update(status=Source.Status.REMOVED)
+    assert look() == []
+    assert not Alert.objects.filter(closed_at=None).exists()
+
+
+def test_a_sync_that_failed_before_a_removal_is_no_news_of_the_removal(source, ends, look):
+    ends("grant_missing")
+    Source.objects.update(status=Source.Status.REMOVING)
+    assert look() == []
+
+
+def test_a_sync_that_failed_at_the_other_place_of_a_move_is_told_for_the_source_that_is_served(
+    source, ends, look, clock
+):
+    ends()
+    other = Source.every_place.create(
+        activation=source.activation,
+        destination=RedisDestination.every_place.create(
+            organisation=source.destination.organisation, name="Redis", other_place_of=source.destination
+        ),
+        other_place_of=source,
+        entity=source.entity,
+        id_type=source.id_type,
+        feature_view=source.feature_view,
+    )
+    failed = ends("grant_missing", of=other)
+    [told] = look()
+    assert told.startswith("email: [Customers] The move of features_by_email by email waits")
+    alert = Alert.objects.get()
+    assert (alert.source, alert.run) == (source, failed)
+
+    clock.on(minutes=1)
+    SyncRun.objects.filter(pk=failed.pk).update(state=RunState.SUCCEEDED, error_code="")
+    assert look() == [WELL]
+
+
+def ends_removal(source, clock, code):
+    SyncRun.objects.create(
+        source=source,
+        kind=SyncRun.Kind.REMOVAL,
+        trigger=SyncRun.Trigger.PERSON,
+        state=RunState.FAILED,
+        error_code=code,
+        queued_at=clock.now,
+        finished_at=clock.now,
+    )

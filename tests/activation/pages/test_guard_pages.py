@@ -77,3 +77,18 @@ def test_the_limits_are_shown_to_all_and_changed_by_admins(activation, project, 
     assert (changed.guard_percent, changed.guard_rows) == (50, 10)
     assert AuditEvent.objects.get(action="guard_changed").details == {"percent": 50, "rows": 10}
     assert "more than 50 %" in text(admin.client.get(reverse("activation:settings", args=["acme", project.slug])))
+
+
+def test_a_sync_that_was_stopped_afterwards_does_not_hide_the_choice(stopped, admin):
+    SyncRun.objects.create(source=stopped.source, trigger=SyncRun.Trigger.PERSON, state=RunState.CANCELLED)
+
+    page = text(admin.client.get(reverse("activation:settings", args=["acme", stopped.source.activation.project.slug])))
+
+    assert "Needs confirmation" in page
+    assert address(stopped) in page
+    assert address(stopped, "confirm") in text(admin.client.get(address(stopped)))
+    admin.client.post(address(stopped, "confirm"), {"choice": "delete"})
+    confirmed = SyncRun.objects.latest("pk")
+    SyncRun.objects.filter(pk=confirmed.pk).update(state=RunState.CANCELLED)
+    page = text(admin.client.get(reverse("activation:settings", args=["acme", stopped.source.activation.project.slug])))
+    assert "Needs confirmation" not in page  # it was decided; what was decided was stopped

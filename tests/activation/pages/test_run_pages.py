@@ -244,3 +244,31 @@ def test_what_was_written_is_told_before_a_run_ends_and_also_when_it_ends_early(
     source = reverse("activation:source", kwargs={"organisation": "acme", "source": run.source.public_id})
     assert '<td class="right"><span class="number">74<' in text(viewer.client.get(source))
     assert '<td class="right"><span class="number">74<' in text(viewer.client.get(address(run)))
+
+
+def test_a_partition_whose_worker_is_silent_says_so(run, admin):
+    SyncRun.objects.filter(pk=run.pk).update(state=RunState.LOADING, finishing_at=None, finished_at=None)
+    SyncPartition.objects.filter(run=run).delete()
+    partition = SyncPartition.objects.create(
+        run=run, number=0, state="loading", started_at=timezone.now(), heartbeat_at=timezone.now()
+    )
+    assert "has not answered" not in text(admin.client.get(address(run)))
+
+    SyncPartition.objects.filter(pk=partition.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=12))
+    assert re.search(r"its worker has not answered for 1[2-4] s", text(admin.client.get(address(run))))
+    SyncPartition.objects.filter(pk=partition.pk).update(heartbeat_at=None)
+    assert "to be loaded again" in text(admin.client.get(address(run)))
+
+
+def test_a_source_that_was_removed_tells_when_its_last_good_sync_was(run, admin):
+    SyncRun.objects.create(
+        source=run.source,
+        kind=SyncRun.Kind.REMOVAL,
+        trigger=SyncRun.Trigger.PERSON,
+        state=RunState.SUCCEEDED,
+        finished_at=timezone.now(),
+    )
+    Source.objects.update(status=Source.Status.REMOVED, base_run=None)
+    SyncRun.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(minutes=7))
+    page = text(admin.client.get(reverse("activation:settings", args=["acme", run.source.activation.project.slug])))
+    assert "7 minutes ago" in page
