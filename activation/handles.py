@@ -201,9 +201,17 @@ class Handles:
                 return self._refreshed(place, key, anew=anew)
 
     def known(self, organisation_id: int, public_id: str) -> Handle | None:
-        """Return a handle that was looked up at most a second ago; None when `get` must tell."""
+        """Return a handle that was looked up at most a second ago, without our database; None when `get` must tell.
+
+        While the database is down and it is nobody's turn to try it, what `get` would go on with counts too.
+        """
         place = self._places.get((organisation_id, public_id))
-        return place.handle if place is not None and self._fresh(place) else None
+        if place is None:
+            return None
+        at = self._clock()
+        waiting = self._database_is_down and at < self._try_database_at
+        trusted_for = settings.STALE_READS_FOR if waiting else FRESH_FOR
+        return place.handle if at - place.confirmed_at <= trusted_for else None
 
     def close(self) -> None:
         """Close every store and forget it."""

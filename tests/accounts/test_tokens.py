@@ -245,6 +245,32 @@ def test_a_known_token_is_served_while_the_database_is_down_but_not_for_ever(
     assert known.identify(text, now=NOW)
 
 
+def test_what_is_known_without_asking_is_as_fresh_as_what_identify_tells(
+    admin: Member, known: Identities, clock: Clock, database: Database, settings: Settings
+) -> None:
+    settings.STALE_READS_FOR = 60
+    text = issue(admin, Role.ADMIN, expires_at=LATER).text
+    assert known.known(text, now=NOW) is None
+    known.identify(text, now=NOW)
+    clock.seconds += FRESH_FOR
+    assert known.known(text, now=NOW)
+    assert known.known(text, now=LATER) is None
+    assert known.known(text + "x", now=NOW) is None
+    clock.seconds += 0.1
+    assert known.known(text, now=NOW) is None
+
+    database.down = True
+    known.identify(text, now=NOW)
+    assert known.known(text, now=NOW), "a database that is down is waited for by one caller a second"
+    clock.seconds += 1
+    assert known.known(text, now=NOW) is None, "somebody must try it"
+    clock.seconds += 60 - 1 - FRESH_FOR - 0.2
+    known.identify(text, now=NOW)
+    assert known.known(text, now=NOW)
+    clock.seconds += 0.2
+    assert known.known(text, now=NOW) is None
+
+
 def test_an_unknown_token_is_unavailable_and_not_rejected_while_the_database_is_down(
     known: Identities, database: Database
 ) -> None:

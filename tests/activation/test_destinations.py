@@ -188,7 +188,7 @@ def kept(db):
     """A process's handles with a clock that stands still, a database with knobs, and stores that know little."""
     time, rows, stores = [0.0], Rows(), Stores()
     kept = Handles(clock=lambda: time[0], look_up=rows, open_store=stores)
-    return SimpleNamespace(get=kept.get, time=time, rows=rows, stores=stores)
+    return SimpleNamespace(get=kept.get, known=kept.known, time=time, rows=rows, stores=stores)
 
 
 def test_a_destination_is_looked_up_at_most_once_a_second(kept):
@@ -234,6 +234,28 @@ def test_known_destinations_are_served_without_our_database_for_a_while(kept, se
     kept.rows.down = False
     kept.time[0] = 62
     assert kept.get(1, "d").store is known.store
+
+
+def test_what_is_known_without_asking_is_as_fresh_as_what_get_tells(kept, settings):
+    settings.STALE_READS_FOR = 60
+    assert kept.known(1, "d") is None
+    handle = kept.get(1, "d")
+    kept.time[0] = 1
+    assert kept.known(1, "d") is handle
+    assert kept.known(2, "d") is kept.known(1, "other") is None
+    kept.time[0] = 1.1
+    assert kept.known(1, "d") is None
+
+    kept.rows.down = True
+    kept.get(1, "d")
+    assert kept.known(1, "d") is handle, "a database that is down is waited for by one caller a second"
+    kept.time[0] = 2.2
+    assert kept.known(1, "d") is None, "somebody must try it"
+    kept.time[0] = 59.9
+    kept.get(1, "d")
+    assert kept.known(1, "d") is handle
+    kept.time[0] = 60.1
+    assert kept.known(1, "d") is None
 
 
 def test_what_no_destination_can_be_called_is_not_looked_up(kept):
