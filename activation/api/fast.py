@@ -62,12 +62,21 @@ class Reads:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Answer a request, or let the handler do it."""
         if environ.get("PATH_INFO") in PATHS and environ["REQUEST_METHOD"] == "POST":
-            plain = _plain(environ)
-            answer = _answer(plain) if plain is not None else None
+            answer = _attempt(environ)
             if answer is not None:
                 start_response(answer.status, answer.headers)
                 return [answer.body]
         return self._handler(environ, start_response)
+
+
+def _attempt(environ: "WSGIEnvironment") -> Answer | None:
+    """Answer a plain read; None when the handler must answer, with the body as it came."""
+    try:
+        plain = _plain(environ)
+        return None if plain is None else _answer(plain)
+    except Exception as error:  # noqa: BLE001 - the handler tells bugs, and finds those that are not of this module
+        log.error("fast_read_failed", error=type(error).__name__)  # noqa: TRY400 - its text may hold data
+        return None
 
 
 def _plain(environ: "WSGIEnvironment") -> Plain | None:
@@ -117,7 +126,4 @@ def _answer(plain: Plain) -> Answer | None:
         told = errors.respond(errors.problem_of(error), method="POST")
         return Answer(f"{told.status_code} {told.reason_phrase}", list(told.items()), told.content)
     except serving.AccessRefused:
-        return None
-    except Exception as error:  # noqa: BLE001 - the handler tells bugs, and finds those that are not of this module
-        log.error("fast_read_failed", error=type(error).__name__)  # noqa: TRY400 - its text may hold data
         return None
