@@ -5,6 +5,7 @@ the edge has told who is asking and what for. Nothing here asks the broker or th
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from prometheus_client import Counter
 
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
-from activation import dirty_ids, handles, suppressions
+from activation import dirty_ids, handles, suppressions, usage
 from activation.engine import profiles
 from activation.handles import Handle
 from activation.models import DirtyId, RedisDestination
@@ -84,7 +85,14 @@ def read_through(handle: Handle, identity: TokenIdentity, *, entity: str, id: Pr
     Raises `AccessRefused`, `DestinationUnavailable`.
     """
     _require(identity, handle, verb="read", entity=entity, ids=(id,))
-    return profile_of(_fields(handle, entity, id))
+    started = time.perf_counter()
+    outcome: usage.Outcome = "error"
+    try:
+        profile = profile_of(_fields(handle, entity, id))
+        outcome = "hit" if profile.features else "miss"
+        return profile
+    finally:
+        usage.look_up(handle, identity.token_id, entity, id.type, outcome, time.perf_counter() - started)
 
 
 def opened_for(
@@ -108,6 +116,8 @@ def delete(
     when the suppression stands and only Redis has not done its part yet.
     """
     handle = opened_for(identity, destination=destination, verb="delete", entity=entity, ids=ids)
+    for each in ids:
+        usage.delete(handle, identity.token_id, entity, each.type)
     keys = list(dict.fromkeys(key for each in ids for key in written_keys(handle, entity, each)))
     # The next sync looks after them though their rows did not change: it writes those that may return, and deletes the
     # others once more, for a destination that loses its last writes, or is restored from a backup, has them again.

@@ -20,6 +20,7 @@ from activation import (
     run_steps,
     schedules,
     suppressions,
+    usage,
     watching,
 )
 from activation.models import RunState, SyncRun
@@ -156,3 +157,4 @@ def forget(**_: object) -> None:
     alert_deliveries.tidy(now=now)
     failed_ids.expire(now=now)
     previews.forget(now=now)
+    usage.forget(now=now)

@@ -6,7 +6,7 @@ from activation.api.activation import ActivationView, FetchView
 from activation.api.profiles import BatchView
 from activation.api.project_syncs import ProjectSyncsView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
-from config import health
+from config import health, metrics
 from projects.api import ProfilesStart, ProfilesStatus, RunReports
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/projects/<str:project_id>/runs", RunReports.as_view()),
     path("healthz", health.alive),
     path("readyz", health.ready),
+    path("metrics", metrics.show),
 ]
 
 handler400 = "activation.api.errors.bad_request"

@@ -27,6 +27,9 @@ SYNC_LEASE = env.number("SYNC_LEASE", default=30, least=3)
 PROFILES_RUNS_EVERY = env.number("PROFILES_RUNS_EVERY", default=60, least=1)
 RUNNER_COMMAND = env.command("RUNNER_COMMAND")
 RUNNER_TIMEOUT = env.number("RUNNER_TIMEOUT", default=21_600, least=1)
+# Seconds between two writings of what applications asked for; 0: it is not written.
+USAGE_WRITTEN_EVERY = env.number("USAGE_WRITTEN_EVERY", default=5, least=0)
+METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 FAST_READS = env.flag("FAST_READS", default=True)
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 

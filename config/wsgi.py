@@ -18,6 +18,7 @@ django.setup()
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
+from activation import usage
 from activation.api import fast
 from activation.api.bodies import MAX_BODY_BYTES
 from config import health
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
     from django.urls import ResolverMatch
 
-HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+WATCHED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class ApiHandler(WSGIHandler):
@@ -67,6 +68,7 @@ def _gather_chunks(environ: "WSGIEnvironment") -> None:
 
 
 lean = ApiHandler()
+usage.keep_writing()
 api: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
 _pages = WSGIHandler()
 
@@ -74,7 +76,7 @@ _pages = WSGIHandler()
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
     """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked of them."""
     path: str = environ.get("PATH_INFO", "")
-    if path in HEALTH_PATHS:
+    if path in WATCHED_PATHS:
         environ[health.ROLE] = health.WEB
         return api(environ, start_response)
     handler = api if path.startswith(("/v1/", "/v2/")) else _pages

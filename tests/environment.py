@@ -35,6 +35,7 @@ os.environ.update(
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
     EMAIL_URL="memory:",
     LOG_LEVEL="WARNING",
+    USAGE_WRITTEN_EVERY="0",
 )
 for name in ("SNAPSHOT_DIR", "DUCKDB_DIR", "PUBLIC_URL"):
     os.environ.pop(name, None)

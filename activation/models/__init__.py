@@ -8,6 +8,7 @@ from activation.models.reconciles import Reconcile
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source, SyncLogContent
 from activation.models.suppressions import Suppression
+from activation.models.usage import UsageHour
 
 __all__ = [
     "ACTIVE_STATES",
@@ -32,4 +33,5 @@ __all__ = [
     "SyncLogContent",
     "SyncPartition",
     "SyncRun",
+    "UsageHour",
 ]

@@ -1,16 +1,22 @@
 """What the tests of serving share: a destination of Acme's that is the session's Valkey."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.utils import timezone
 
+from accounts.roles import Role
 from activation import destinations, handles
-from activation.models import RedisDestination
+from activation.models import Activation, RedisDestination, RunState, Source, SyncRun
 from config.embedded import EmbeddedServer
+from projects.models import Project, Warehouse, WarehouseKind
+from tests.activation.people import ADA, FEATURES
 from tests.cast import Member
+from tests.contracts.caller import Called, call
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +50,48 @@ def connected(member: Member, server: EmbeddedServer, **wanted: Any) -> RedisDes
         "now": timezone.now(),
     }
     return destinations.create(**{**arguments, **wanted})
+
+
+@pytest.fixture
+def ask(admin: Member, destination: RedisDestination) -> Callable[..., Called]:
+    """Ask the API for profiles of the destination, as an application does."""
+    own = admin.token(Role.ADMIN)
+
+    def ask(path: str = "/v2/activation", *, token: str = own, **changes: Any) -> Called:
+        body = {"entity": "user", "destinationId": destination.public_id, **changes}
+        return call("POST", path, json.dumps(body).encode(), HTTP_AUTHORIZATION=f"Bearer {token}")
+
+    return ask
+
+
+@pytest.fixture
+def synced(destination: RedisDestination) -> Source:
+    """A source that was synced a minute ago."""
+    warehouse = Warehouse.objects.create(organisation=destination.organisation, name="W", kind=WarehouseKind.DUCKDB)
+    project = Project.objects.create(
+        organisation=destination.organisation, warehouse=warehouse, output_schema="s", name="P", slug="p"
+    )
+    activation = Activation.objects.create(project=project, destination=destination, enabled_by="ada@acme.example")
+    source = Source.objects.create(
+        activation=activation,
+        destination=destination,
+        entity="user",
+        id_type="email",
+        feature_view="features_by_email",
+    )
+    source.base_run = SyncRun.objects.create(
+        source=source,
+        trigger=SyncRun.Trigger.PERSON,
+        state=RunState.SUCCEEDED,
+        finished_at=timezone.now() - timedelta(minutes=1),
+    )
+    source.save()
+    handles.close()
+    return source
+
+
+@pytest.fixture
+def ada(destination: RedisDestination, redis_client: redis.Redis) -> None:
+    """Ada's profile in Redis: two feature views."""
+    key = f"{destination.workspace_id}:{destination.public_id}:user:email:{ADA['value']}"
+    redis_client.hset(key, mapping={"features_by_email": FEATURES, "another": '{"X":1}'})

@@ -1,8 +1,5 @@
 """What an application may ask for beyond the plain look-up, over HTTP, against a real Valkey."""
 
-import json
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,55 +9,10 @@ from accounts.models import PersonalAccessToken
 from accounts.roles import Role
 from activation import handles, serving
 from activation.engine import traits
-from activation.models import DeletedProfilesPolicy, RunState, Source, SyncRun
+from activation.models import Source
 from activation.serving import ProfileId
+from tests.activation.people import ADA, BOB, NOBODY
 from tests.activation.test_serving import identity, key_of
-from tests.activation.test_suppressions import activation_of
-from tests.contracts.caller import Called, call
-
-ADA, BOB = {"type": "email", "value": "ada@example.com"}, {"type": "email", "value": "bob@example.com"}
-NOBODY = {"type": "email", "value": "nobody@example.com"}
-FEATURES = '{"PLAN": "pro",  "SCORE": 1.10, "BIG": 123456789012345678901234567890, "TAGS": ["a", {"b": 1e5}]}'
-Ask = Callable[..., Called]
-
-
-@pytest.fixture
-def ask(admin, destination) -> Ask:
-    token = admin.token(Role.ADMIN)
-
-    def ask(path: str = "/v2/activation", *, token: str = token, **changes: Any) -> Called:
-        body = {"entity": "user", "destinationId": destination.public_id, **changes}
-        return call("POST", path, json.dumps(body).encode(), HTTP_AUTHORIZATION=f"Bearer {token}")
-
-    return ask
-
-
-@pytest.fixture
-def source(destination) -> Source:
-    """A source that was synced a minute ago."""
-    source = Source.objects.create(
-        activation=activation_of(destination, DeletedProfilesPolicy.STAY_DELETED),
-        destination=destination,
-        entity="user",
-        id_type="email",
-        feature_view="features_by_email",
-    )
-    run = SyncRun.objects.create(
-        source=source,
-        trigger=SyncRun.Trigger.PERSON,
-        state=RunState.SUCCEEDED,
-        finished_at=timezone.now() - timedelta(minutes=1),
-    )
-    source.base_run = run
-    source.save()
-    handles.close()
-    return source
-
-
-@pytest.fixture
-def ada(destination, redis_client) -> None:
-    key = key_of(destination, ProfileId(**ADA))
-    redis_client.hset(key, mapping={"features_by_email": FEATURES, "another": '{"X":1}'})
 
 
 def test_the_first_id_that_has_a_profile_wins(ask, ada):
@@ -114,13 +66,13 @@ def test_what_nests_too_deeply_to_be_cut_is_left_whole():
     assert traits.only(text, {"A"}) == text
 
 
-def test_freshness_tells_when_each_view_was_synced(ask, ada, source):
+def test_freshness_tells_when_each_view_was_synced(ask, ada, synced):
     found = ask(id=ADA, include=["freshness"]).json
 
     assert found["data"]["another"] == {"X": 1}
     [(view, told)] = found["freshness"].items()
     assert view == "features_by_email"
-    assert told["syncRunId"] == source.base_run.public_id
+    assert told["syncRunId"] == synced.base_run.public_id
     assert told["syncedAt"].endswith("Z")
     assert 59 <= told["ageSeconds"] <= 70
     assert "stale" not in told
@@ -128,7 +80,7 @@ def test_freshness_tells_when_each_view_was_synced(ask, ada, source):
     assert ask(id=ADA, maxAgeSeconds=3600).json["freshness"]["features_by_email"]["stale"] is False
 
 
-def test_a_diagnosis_says_why_the_answer_is_empty(ask, ada, source, admin, destination, redis_client):
+def test_a_diagnosis_says_why_the_answer_is_empty(ask, ada, synced, admin, destination, redis_client):
     def told(**changes: Any) -> dict[str, Any]:
         found: dict[str, Any] = ask(**{"include": ["diagnosis"], "id": NOBODY, **changes}).json["diagnosis"]
         return found
@@ -161,10 +113,10 @@ def test_a_diagnosis_says_why_the_answer_is_empty(ask, ada, source, admin, desti
     assert (waiting["code"], waiting["known"]) == ("view_not_synced", ["features_by_email"])
 
 
-def test_a_diagnosis_names_only_what_a_limited_token_may_use(ask, source, admin):
+def test_a_diagnosis_names_only_what_a_limited_token_may_use(ask, synced, admin):
     Source.objects.create(
-        activation=source.activation,
-        destination=source.destination,
+        activation=synced.activation,
+        destination=synced.destination,
         entity="account",
         id_type="domain",
         feature_view="accounts",
@@ -178,7 +130,7 @@ def test_a_diagnosis_names_only_what_a_limited_token_may_use(ask, source, admin)
     assert ask(id=NOBODY, include=["diagnosis"], token=limited).json["diagnosis"]["code"] == "id_not_found"
 
 
-def test_a_batch_answers_each_id_in_order(ask, ada, source):
+def test_a_batch_answers_each_id_in_order(ask, ada, synced):
     batch = ask("/v2/activation/batch", ids=[NOBODY, ADA, {"type": "email"}, ADA, {"type": "email", "value": 7}])
 
     assert batch.status == 200

@@ -129,7 +129,7 @@ API = {
     "v2/sources/<str:profiles_id>/start",
     "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
-OPEN = {"healthz", "readyz"}
+OPEN = {"healthz", "readyz", "metrics"}
 
 
 @dataclass(frozen=True)
