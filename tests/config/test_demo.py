@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from activation import enabling
-from activation.preconditions import Precondition
+from activation.preconditions import Point, Precondition
 from config import demo, local_state
 
 
@@ -32,7 +32,7 @@ def raising(error: Exception):
 
 
 def test_the_command_says_what_to_do_where_the_demo_cannot_be_made(monkeypatch):
-    unmet = Precondition("grants", "Grants", met=False, message="Check the warehouse first.")
+    unmet = Precondition(Point.GRANTS, "Grants", met=False, message="Check the warehouse first.")
     monkeypatch.setattr(demo, "_seed", raising(enabling.NotReady([unmet])))
     with pytest.raises(CommandError, match=r"The demo cannot be made: .*Check the warehouse first\."):
         call_command("demo", "--json", stdout=StringIO())
