@@ -46,6 +46,7 @@ class ApiServer:
     tokens: Mapping[str, str]
     destinations: Mapping[str, tuple[str, str]]
     redis: "redis.Redis"
+    workers: int
 
     def ask(
         self, method: str, path: str, *, body: bytes | Iterator[bytes] = b"", headers: Mapping[str, str] | None = None
@@ -83,7 +84,14 @@ class ApiServer:
 
 
 @contextmanager
-def running_server(folder: Path, customer: EmbeddedServer, **variables: str) -> Iterator[ApiServer]:
+def running_server(
+    folder: Path,
+    customer: EmbeddedServer,
+    *,
+    application: str = "config.wsgi:application",
+    workers: int = 1,
+    **variables: str,
+) -> Iterator[ApiServer]:
     """Seed a database under `folder` and run the server on it; `variables` are added to its environment."""
     database = folder / "database"
     database.mkdir()
@@ -104,7 +112,7 @@ def running_server(folder: Path, customer: EmbeddedServer, **variables: str) -> 
         port = free_port()
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(
-            [*command, "--workers", "1", "--blocking-threads", "8", "--no-ws", "config.wsgi:application"],
+            [*command, "--workers", str(workers), "--blocking-threads", "8", "--no-ws", application],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -112,7 +120,9 @@ def running_server(folder: Path, customer: EmbeddedServer, **variables: str) -> 
         )
         try:
             with redis.Redis.from_url(customer.url()) as client:
-                server = ApiServer(port=port, folder=database, redis=client, **json.loads(seeded.stdout))
+                server = ApiServer(
+                    port=port, folder=database, redis=client, workers=workers, **json.loads(seeded.stdout)
+                )
                 _wait_until_ready(server, process)
                 yield server
         finally:
