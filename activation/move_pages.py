@@ -70,11 +70,15 @@ class Told:
 
 def tell(move: DestinationMove, *, now: datetime) -> Told:
     """Gather what the page shows of a move, in a few queries for each of its sources."""
-    parts = move_steps.parts(move) if move.state in DestinationMove.OPEN else []
+    is_open = move.state in DestinationMove.OPEN
+    # What is left where it is concerns nobody any more.
+    parts = move_steps.parts(move) if is_open and not move.left_behind else []
     lines = [_line(part, now=now) for part in parts]
     failed = any(part.failed for part in parts)
     waits_for = [*move_steps.waits_for(move), *_asked_again(move, parts, now=now)]
     look, word = _LOOKS[_State(move.state)], str(move.get_state_display())
+    if is_open and move.left_behind:
+        word = "Ending"
     if failed or waits_for:
         look, word = ("failed", "A sync failed") if failed else ("attention", "Waits")
     return Told(
@@ -84,7 +88,7 @@ def tell(move: DestinationMove, *, now: datetime) -> Told:
         phases=_phases(move, look),
         lines=lines,
         waits_for=waits_for,
-        active=move.state in DestinationMove.OPEN,
+        active=is_open,
         failed=failed,
         before_switch=move.state in DestinationMove.BEFORE_SWITCH,
         may_be_left=move.state in {_State.REMOVING, _State.CANCELLING} and not move.left_behind,
@@ -154,7 +158,8 @@ def _phases(move: DestinationMove, look: str) -> list[Phase]:
     present = {_State.LOADING: 0, _State.SWITCHING: 1, _State.REMOVING: 2, _State.DONE: 3}.get(_State(move.state))
     if present is None:
         return []
-    names = ("Load the new place", "Catch up and switch", "Empty the old place")
+    last = "Leave the old place" if move.left_behind else "Empty the old place"
+    names = ("Load the new place", "Catch up and switch", last)
     marks = [("ok", "done"), (look, "now"), ("neutral", "not begun")]
     found = []
     for number, name in enumerate(names):

@@ -155,7 +155,8 @@ def try_again(move: DestinationMove, *, by: Actor, now: datetime) -> int:
     Raises `PermissionRefused`, `NotToBeDone`.
     """
     by.require(Permission.MANAGE_CREDENTIALS)
-    if hold(move) is None:
+    present = hold(move)
+    if present is None or present.left_behind:
         raise NotToBeDone
     failed = [run for source in others_of(move) if (run := newest_run(source)) and run.state in _ENDED_BADLY]
     if not failed:

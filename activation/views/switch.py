@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import SignedInRequest, see_other
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import samples, schedules, standings
+from activation import moves, samples, schedules, standings
 from activation.models import Activation, Source
 from activation.preconditions import Point, grants_sql, preconditions
 from projects import checks
@@ -29,6 +29,7 @@ def show(request: SignedInRequest, project: Project) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "activation": activation, **_allowed(request.actor)}
     if activation is not None:
         context |= _synced(project, activation)
+        context["move"] = moves.open_move(activation.destination)
     if activation is None or not activation.enabled:
         context |= _wanting(project)
     page = "activation/_switch_state.html" if request.htmx else "activation/switch.html"

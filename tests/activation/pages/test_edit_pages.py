@@ -1,6 +1,7 @@
 """How a destination is reached, changed on its page: tested first, secrets kept and never shown; its name; its end."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -125,6 +126,23 @@ class TestEditing:
         )
         try_out(admin.client, destination, {"address": redis_server.address, "earlier": probe.public_id})
         assert DestinationProbe.objects.latest("pk").state == DestinationProbe.State.PASSED
+
+    def test_a_try_for_something_else_lends_its_secrets_to_nothing_here(self, destination, redis_server, admin):
+        other = connected(admin, redis_server, name="Other")
+        try_out(admin.client, other, {"address": redis_server.address, "password": WRONG})
+        elsewhere = DestinationProbe.objects.get()
+        moving = DestinationProbe.objects.create(
+            organisation=admin.organisation,
+            destination=destination,
+            purpose=DestinationProbe.Purpose.MOVE,
+            settings=elsewhere.settings,
+            credentials=elsewhere.credentials,
+            requested_by_id=admin.user.pk,
+            created_at=timezone.now() - timedelta(minutes=1),
+        )
+        for earlier in (elsewhere.public_id, moving.public_id):
+            try_out(admin.client, destination, {"address": redis_server.address, "earlier": earlier})
+            assert DestinationProbe.objects.latest("pk").state == DestinationProbe.State.PASSED
 
 
 class TestRenaming:

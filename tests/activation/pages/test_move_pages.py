@@ -18,6 +18,7 @@ from activation.models import (
     Source,
     SyncRun,
 )
+from activation.place_forms import MoveForm
 from config.embedded import EmbeddedServer
 
 WRONG = "not-the-" + "password"
@@ -113,6 +114,14 @@ def test_a_place_that_fails_its_test_can_be_corrected_without_typing_the_secrets
 
     other = {**again, "address": "other.example.com:6379"}
     assert "because you changed the address" in text(admin.client.post(address(destination), other))
+
+
+def test_what_was_kept_for_one_server_is_used_for_no_other(destination):
+    kept = {"caCertificate": "PEM", "clientCertificate": "PEM"}
+    for server, used in (("one.example.com:6379", kept), ("two.example.com:6379", {})):
+        form = MoveForm({"address": server}, destination=destination, kept=kept, kept_for="one.example.com:6379")
+        assert form.is_valid()
+        assert form.plain()[1] == used
 
 
 def test_what_needs_no_connection_to_be_seen_as_wrong_is_said_at_once(destination, redis_server, admin):
@@ -221,7 +230,11 @@ def test_what_cannot_be_removed_is_left_after_being_told_what_that_means(destina
 
     assert "What was left there is not looked after any more." in page
     assert f"What our syncs wrote to {move.origin} is left there." in page
-    assert 'id="leave"' not in page
+    assert "Ending" in page
+    for button in ("leave", "try-again", "cancel-move"):
+        assert f'id="{button}"' not in page
+    too_late = admin.client.post(address(destination, "move_try_again"), follow=True)
+    assert "The move has gone on meanwhile." in text(too_late)
     move_steps.carry_on(now=timezone.now() + timedelta(hours=1))
     move.refresh_from_db()
     assert (move.state, move.left_behind) == ("done", True)
@@ -278,6 +291,8 @@ def test_the_destinations_pages_tell_that_it_is_being_moved(destination, move, v
         page = text(viewer.client.get(address(destination, name)))
         assert "Being moved" in page
         assert address(destination) in page
+    settings = reverse("activation:settings", args=["acme", destination.activations.get().project.slug])
+    assert address(destination) in text(viewer.client.get(settings))
 
 
 def test_a_test_of_another_purpose_is_not_shown_as_one_of_a_move(destination, admin):
