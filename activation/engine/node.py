@@ -43,7 +43,8 @@ Reply = Any  # what RESP2 holds: bytes, int, None or a list of these
 class Limits:
     """Time limits in seconds, and how many connections one process opens to a server.
 
-    `trip_after` failures in a row open the circuit for `rest` seconds; 0 means no circuit breaker.
+    `trip_after` failures in a row open the circuit, for `first_rest` seconds at first and for up to `rest`; 0 means no
+    circuit breaker.
     """
 
     connect: float = 0.2
@@ -51,6 +52,7 @@ class Limits:
     connections: int = 32
     trip_after: int = 0
     rest: float = 0.5
+    first_rest: float = 0.1
 
 
 class _Connection(Connection):
@@ -101,7 +103,7 @@ class Node:
         self._limits = limits
         self._greet = greet
         self._broken = broken
-        self._circuit = Circuit(limits.trip_after, limits.rest)
+        self._circuit = Circuit(limits.trip_after, rest=limits.rest, first_rest=limits.first_rest)
         self._start_empty()
 
     def execute(self, *command: str | bytes | int) -> Reply:

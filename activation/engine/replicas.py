@@ -27,7 +27,8 @@ class Replicas:
 
     def __init__(self, settings: RedisSettings, policy: AddressPolicy, limits: Limits, topology: Topology) -> None:
         greet = _ask_to_read if settings.cluster_mode else None
-        self._nodes = Nodes(settings, policy, replace(limits, trip_after=1, rest=REST), greet, topology.expire)
+        limits = replace(limits, trip_after=1, rest=REST, first_rest=REST)
+        self._nodes = Nodes(settings, policy, limits, greet, topology.expire)
         self._topology = topology if settings.read_from_replicas else None
         self._turn = itertools.count()
         self._looked_at = time.monotonic()

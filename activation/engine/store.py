@@ -16,8 +16,8 @@ class Store:
 
     Hashes and RedisJSON documents are read alike, first as what the settings say.
 
-    Nothing is retried. While a server is down its circuit breaker answers at once, and one call in every half
-    second finds out whether it is back.
+    Nothing is retried. While a server is down its circuit breaker answers at once, and one call now and then,
+    at least every half second, finds out whether it is back.
     """
 
     def __init__(
