@@ -196,7 +196,9 @@ def test_a_sync_that_the_guard_stopped_is_shown_as_one_to_decide_about(destinati
     page = text(admin.client.get(address(destination)))
     assert "Needs confirmation" in page
     decide = text(admin.client.get(reverse("activation:run", args=["acme", run.public_id])))
-    assert reverse("activation:confirm", args=["acme", run.public_id]) in decide
+    confirm = reverse("activation:confirm", args=["acme", run.public_id])
+    assert confirm in decide
+    assert "press Try again on the page of the move" in text(admin.client.get(confirm))
 
 
 def test_a_move_is_cancelled_after_being_asked(destination, move, admin):
@@ -284,6 +286,15 @@ def test_a_sync_of_the_other_place_says_so_and_leads_to_the_source_that_is_serve
     other = Source.every_place.get(pk=other.pk)
     assert move_pages.place_words(other, removal=True) == "at the new place"
     assert move_pages.place_words(other.served, removal=False) == ""
+
+
+def test_stopping_a_sync_of_the_other_place_says_what_becomes_of_the_move(destination, move, admin):
+    run = SyncRun.objects.filter(source__in=moves.others_of(move)).latest("pk")
+    stop = reverse("activation:stop_run", args=["acme", run.public_id])
+    assert "It is part of a move" in text(admin.client.get(stop))
+    assert admin.client.post(stop).status_code == 303
+    assert "Stopped" in text(admin.client.get(address(destination)))
+    assert 'id="try-again"' in text(admin.client.get(address(destination)))
 
 
 def test_the_destinations_pages_tell_that_it_is_being_moved(destination, move, viewer):
