@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format chaos bench bench-feast lock clean
+.PHONY: help run test check format chaos fuzz bench bench-feast lock clean
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,10 @@ chaos: .venv/dev ## Break everything in thousands of histories of syncs, and sho
 	@CHAOS_HISTORIES=$${CHAOS_HISTORIES:-2000} CHAOS_PROCESS_HISTORIES=$${CHAOS_PROCESS_HISTORIES:-100} \
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/chaos tests/faults/test_histories.py $(PYTEST_ARGS)
 	@$(BIN)/python -m tests.chaos.mutations
+
+fuzz: .venv/dev ## Make 20,000 calls from the OpenAPI document, right and wrong ones, and judge every answer
+	@bash .ci/prepare
+	@FUZZ_CASES=$${FUZZ_CASES:-20000} $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contracts/test_openapi.py $(PYTEST_ARGS)
 
 bench: .venv/dev ## Measure syncs and reads against their yardsticks
 	@bash .ci/prepare

@@ -18,9 +18,21 @@ from accounts.actors import Actor
 from accounts.models import PersonalAccessToken, User
 from accounts.roles import Role
 from activation import destinations
-from activation.models import Activation, DeletedProfilesPolicy, RedisDestination
-from projects.models import Project, Warehouse, WarehouseKind
+from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, RunState, Source, SyncRun
+from projects import projects
+from projects.models import ProfilesRun, RunOrigin, RunStatus, Warehouse, WarehouseKind
 
+SPECIFICATION = """
+name: contract
+schema_version: 88
+connection: warehouse
+model_folders: [models]
+entities:
+  - name: user
+    id_types: [email]
+    feature_views:
+      using_ids: [{id: email, name: features_by_email}]
+"""
 # The known test case of the hosted writer.
 ADOPTED_ID = "1WhcOCGgj9asZu850HvugU2C3Aq"
 
@@ -53,12 +65,12 @@ def main() -> None:
         ),
         "theirs": destination(other, "theirs", os.environ["REDIS_ADDRESS"]),
     }
-    for name in ("may_return", "closed_may_return"):
-        let_profiles_return(places[name])
+    synced, _ = (let_profiles_return(acme, places[name]) for name in ("may_return", "closed_may_return"))
     json.dump(
         {
             "tokens": texts,
             "destinations": {name: [place.workspace_id, place.public_id] for name, place in places.items()},
+            "things": things_of(synced),
         },
         sys.stdout,
     )
@@ -88,18 +100,48 @@ def destination(by: Actor, name: str, address: str, **adopted: Any) -> RedisDest
     )
 
 
-def let_profiles_return(place: RedisDestination) -> None:
+def things_of(synced: Activation) -> dict[str, str]:
+    """Make one of everything that has an id in the API; returns the ids by their names in the OpenAPI document."""
+    source = Source.objects.create(
+        activation=synced,
+        destination=synced.destination,
+        entity="user",
+        id_type="email",
+        feature_view="features_by_email",
+    )
+    run = SyncRun.objects.create(
+        source=source, trigger=SyncRun.Trigger.API, state=RunState.SUCCEEDED, finished_at=timezone.now()
+    )
+    project = synced.project
+    profiles_run = ProfilesRun.objects.create(
+        project=project,
+        status=RunStatus.FINISHED,
+        origin=RunOrigin.API,
+        reference="nightly",
+        finished_at=timezone.now(),
+    )
+    return {
+        "connectionId": source.public_id,
+        "syncId": run.public_id,
+        "projectId": project.public_id,
+        "profilesId": project.public_id,
+        "runId": profiles_run.public_id,
+    }
+
+
+def let_profiles_return(by: Actor, place: RedisDestination) -> Activation:
     warehouse = Warehouse.objects.create(
         organisation=place.organisation, name=place.name, kind=WarehouseKind.DUCKDB, settings={}
     )
-    project = Project.objects.create(
-        organisation=place.organisation,
+    project = projects.create(
+        name=place.name.replace("_", " "),
         warehouse=warehouse,
         output_schema="profiles",
-        name=place.name,
-        slug=place.name.replace("_", "-"),
+        specification_text=SPECIFICATION,
+        by=by,
+        now=timezone.now(),
     )
-    Activation.objects.create(
+    return Activation.objects.create(
         project=project,
         destination=place,
         enabled_by="seed",

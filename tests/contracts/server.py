@@ -45,6 +45,7 @@ class ApiServer:
     folder: Path
     tokens: Mapping[str, str]
     destinations: Mapping[str, tuple[str, str]]
+    things: Mapping[str, str]
     redis: "redis.Redis"
     workers: int
 

@@ -129,7 +129,7 @@ API = {
     "v2/sources/<str:profiles_id>/start",
     "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
-OPEN = {"healthz", "readyz", "metrics"}
+OPEN = {"healthz", "readyz", "metrics", "v2/openapi.json"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,226 @@
+"""Every operation of the API: what it takes, and every answer it may give."""
+
+from typing import Any
+
+from activation.api import bodies, paging
+from activation.api.openapi import schemas
+from activation.api.openapi.schemas import ASKED, NAME, OPTIONS, Schema, nullable, obj, ref, text
+from activation.api.syncs import STATUSES
+from activation.models import RunState
+
+Operation = dict[str, Any]
+
+_ID = {"id": ref("Id")}
+_IDS: Schema = {"type": "array", "items": ref("Id"), "minItems": 1, "maxItems": bodies.MAX_IDS}
+_ONE_OR_MORE = {"id": {"anyOf": [ref("Id"), _IDS]}}
+_WANTED = ("entity", "destinationId", "id")
+
+# Problems that any call may meet, by status; 405 and 406 are for callers who ask in a way that is not described here.
+_ALWAYS = ("401", "405", "406", "429", "500", "503")
+_PROBLEMS = {
+    "400": "The request is not what is asked for; the text says what and where.",
+    "401": "The token is missing, wrong, expired, deleted, or may not do this.",
+    "404": "There is no such thing in the token's organisation.",
+    "405": "The method is not allowed here.",
+    "406": "`Accept` excludes JSON.",
+    "409": "It cannot be done now; `code` says why.",
+    "413": "The body is too large.",
+    "429": "The token's rate is used up.",
+    "500": "A fault of ours.",
+    "503": "Redis or our own database does not answer in time.",
+}
+_WITH_RETRY_AFTER = frozenset({"429", "503"})
+
+
+def paths() -> dict[str, dict[str, Operation]]:
+    """Return the operations by path and method."""
+    return {
+        "/v1/activation": {"post": _fetch("Fetch a profile", "fetchProfileV1", obj(_WANTED, **ASKED, **_ID))},
+        "/v2/activation": {
+            "post": _fetch("Fetch a profile", "fetchProfile", obj(_WANTED, **ASKED, **_ONE_OR_MORE, **OPTIONS)),
+            "delete": _delete(),
+        },
+        "/v2/activation/batch": {"post": _batch()},
+        "/v2/retl-connections/{connectionId}/start": {"post": _start()},
+        "/v2/retl-connections/{connectionId}/stop": {"post": _stop()},
+        "/v2/retl-connections/{connectionId}/syncs": {"get": _syncs()},
+        "/v2/retl-connections/{connectionId}/syncs/{syncId}": {"get": _sync()},
+        "/v2/projects/{projectId}/syncs": {"get": _project_syncs()},
+        "/v2/projects/{projectId}/runs": {"post": _report()},
+        "/v2/sources/{profilesId}/start": {"post": _start_run()},
+        "/v2/sources/{profilesId}/runs/{runId}/status": {"get": _run_status()},
+    }
+
+
+def _fetch(summary: str, name: str, body: Schema) -> Operation:
+    return _operation(
+        ("Profiles", name, summary),
+        body=body,
+        answers={"200": ("The profile; a person who is not there has empty `data`.", ref("Profile"))},
+        problems=("400", "404", "413"),
+    )
+
+
+def _delete() -> Operation:
+    counts = obj(("deletedKeys", "actualKeys"), deletedKeys=schemas.whole(), actualKeys=schemas.whole())
+    return _operation(
+        ("Profiles", "deleteProfiles", "Delete profiles"),
+        body=obj(_WANTED, **ASKED, **_ONE_OR_MORE),
+        answers={"200": ("How many keys were there and are gone, and how many were addressed.", counts)},
+        problems=("400", "404", "413"),
+    )
+
+
+def _batch() -> Operation:
+    options = {name: schema for name, schema in OPTIONS.items() if name != "include"}
+    include = {"type": "array", "items": {"enum": ["freshness"]}}
+    items: Schema = {"type": "array", "minItems": 1, "maxItems": bodies.MAX_BATCH_IDS, "items": ref("Id")}
+    results = {"type": "array", "items": ref("BatchResult"), "description": "One for each id, in order."}
+    return _operation(
+        ("Profiles", "fetchProfiles", "Fetch many profiles"),
+        body=obj(("entity", "destinationId", "ids"), **ASKED, ids=items, include=include, **options),
+        answers={"200": ("The results.", obj(("entity", "results"), entity=text(), results=results))},
+        problems=("400", "404", "413"),
+    )
+
+
+def _start() -> Operation:
+    return _operation(
+        ("Syncs", "startSync", "Start a sync"),
+        path=("connectionId",),
+        body=obj(syncType={"enum": ["incremental", "full"], "default": "incremental"}),
+        body_required=False,
+        answers={"200": ("The sync that was started.", obj(("syncId",), syncId=text()))},
+        problems=("400", "404", "409", "413"),
+    )
+
+
+def _stop() -> Operation:
+    return _operation(
+        ("Syncs", "stopSync", "Stop the active sync"),
+        path=("connectionId",),
+        answers={"204": ("Nothing is active any more.", None)},
+        problems=("404",),
+    )
+
+
+def _syncs() -> Operation:
+    listed = obj(("syncs", "paging"), syncs={"type": "array", "items": ref("Sync")}, paging=ref("Paging"))
+    return _operation(
+        ("Syncs", "listSyncs", "List a connection's syncs, newest first"),
+        path=("connectionId",),
+        query={
+            "status": {"enum": list(STATUSES)},
+            "started_after": text("ISO 8601; UTC without a zone.", format="date-time"),
+            "started_before": text("ISO 8601; UTC without a zone.", format="date-time"),
+            **_PAGES,
+        },
+        answers={"200": ("A page of syncs.", listed)},
+        problems=("400", "404"),
+    )
+
+
+def _sync() -> Operation:
+    return _operation(
+        ("Syncs", "readSync", "Read a sync"),
+        path=("connectionId", "syncId"),
+        answers={"200": ("The sync.", ref("Sync"))},
+        problems=("404",),
+    )
+
+
+def _project_syncs() -> Operation:
+    listed = obj(("syncs", "paging"), syncs={"type": "array", "items": ref("ProjectSync")}, paging=ref("Paging"))
+    return _operation(
+        ("Syncs", "listProjectSyncs", "List the syncs of all of a project's sources, newest first"),
+        path=("projectId",),
+        query={"state": {"enum": list(RunState.values)}, "runId": text("A Profiles run."), **_PAGES},
+        answers={"200": ("A page of syncs.", listed)},
+        problems=("400", "404"),
+    )
+
+
+def _report() -> Operation:
+    return _operation(
+        ("Profiles runs", "reportRun", "Report a Profiles run that has ended"),
+        path=("projectId",),
+        body=obj(
+            ("status",),
+            status={"enum": ["finished", "failed"]},
+            reference=text("Your own name of the run; the same one is recorded once."),
+            finishedAt=text("ISO 8601; UTC without a zone; now without it.", format="date-time"),
+        ),
+        answers={
+            "200": ("The run was reported before.", ref("StartedRun")),
+            "201": ("The run is recorded.", ref("StartedRun")),
+        },
+        problems=("400", "404", "413"),
+    )
+
+
+def _start_run() -> Operation:
+    parameters: Schema = {"type": "array", "items": NAME, "description": "Passed on to the operator's command."}
+    return _operation(
+        ("Profiles runs", "startRun", "Start a Profiles run"),
+        path=("profilesId",),
+        body=obj(parameters=nullable(parameters)),
+        answers={"200": ("The run that was started.", ref("StartedRun"))},
+        problems=("400", "404", "409", "413"),
+    )
+
+
+def _run_status() -> Operation:
+    return _operation(
+        ("Profiles runs", "readRun", "Read a Profiles run"),
+        path=("profilesId", "runId"),
+        answers={"200": ("The run.", ref("ProfilesRun"))},
+        problems=("404",),
+    )
+
+
+_PAGES: dict[str, Schema] = {
+    "page": {"type": "integer", "minimum": 1, "maximum": 10**9, "default": 1},
+    "per_page": {"type": "integer", "minimum": 1, "maximum": paging.MOST_PER_PAGE, "default": paging.PER_PAGE},
+}
+
+
+def _operation(
+    what: tuple[str, str, str],
+    *,
+    answers: dict[str, tuple[str, Schema | None]],
+    problems: tuple[str, ...],
+    path: tuple[str, ...] = (),
+    query: dict[str, Schema] | None = None,
+    body: Schema | None = None,
+    body_required: bool = True,
+) -> Operation:
+    tag, name, summary = what
+    parameters = [{"name": each, "in": "path", "required": True, "schema": text(minLength=1)} for each in path]
+    parameters += [{"name": each, "in": "query", "schema": schema} for each, schema in (query or {}).items()]
+    operation: Operation = {"tags": [tag], "operationId": name, "summary": summary}
+    if parameters:
+        operation["parameters"] = parameters
+    if body is not None:
+        operation["requestBody"] = {"required": body_required, "content": {"application/json": {"schema": body}}}
+    operation["responses"] = {
+        **{status: _answer(about, schema) for status, (about, schema) in answers.items()},
+        **{status: {"$ref": f"#/components/responses/{status}"} for status in sorted({*problems, *_ALWAYS})},
+    }
+    return operation
+
+
+def problem_responses() -> dict[str, Any]:
+    """Return the answers to calls that fail, by status."""
+    found = {}
+    for status, about in _PROBLEMS.items():
+        answer = _answer(about, ref("Error"))
+        if status in _WITH_RETRY_AFTER:
+            answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": schemas.whole()}}
+        found[status] = answer
+    return found
+
+
+def _answer(about: str, schema: Schema | None) -> dict[str, Any]:
+    if schema is None:
+        return {"description": about}
+    return {"description": about, "content": {"application/json": {"schema": schema}}}
