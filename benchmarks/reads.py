@@ -16,6 +16,7 @@ from benchmarks.api_server import CONNECTIONS
 from config.embedded import EmbeddedServer
 
 ROUTES = {"thin path": "1", "framework alone": "0"}  # what FAST_READS is for each
+ATTEMPTS = 3
 TRAITS = {f"trait_{n}": f"value {n} of twenty" for n in range(20)}
 
 
@@ -83,8 +84,12 @@ def _serve(application: str, environment: dict[str, str], script: Path, body, he
     with api_server.serving(application, environment, body, headers) as server:
         machine.pin(server.pid, 0)
         api_server.ask(server.url, script, 1, core=1)
-        before = machine.cpu_seconds(server.pid)
-        answered = api_server.ask(server.url, script, seconds, core=1)
-        used = machine.cpu_seconds(server.pid) - before
-    assert answered.bad == 0, f"{answered.bad} requests were refused"
-    return Served(answered.rate, used / answered.requests * 1e6, answered.p99)
+        for _ in range(ATTEMPTS):
+            before = machine.cpu_seconds(server.pid)
+            answered = api_server.ask(server.url, script, seconds, core=1)
+            used = machine.cpu_seconds(server.pid) - before
+            if not answered.bad:
+                return Served(answered.rate, used / answered.requests * 1e6, answered.p99)
+            # Other work kept Redis from the core for longer than a read waits; refusals are cheap and would flatter us.
+            print(f"  {answered.bad:,} of {answered.requests:,} requests were refused, measured again")
+    raise SystemExit("The machine is too busy to measure reads.")
