@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from accounts.templatetags.components import duration_words
 from activation import guard, move_steps, standings, syncs
 from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
 
@@ -84,7 +85,7 @@ def tell(move: DestinationMove, *, now: datetime) -> Told:
     return Told(
         look=look,
         word=word,
-        explanation=_explain(move),
+        explanation=_explain(move, now=now),
         phases=_phases(move, look),
         lines=lines,
         waits_for=waits_for,
@@ -131,10 +132,12 @@ def _asked_again(move: DestinationMove, parts: Iterable[move_steps.Part], *, now
         yield "The warehouse cannot be reached to drop the tables of those syncs. It is tried again within a minute."
 
 
-def _explain(move: DestinationMove) -> str:
+def _explain(move: DestinationMove, *, now: datetime) -> str:
     left = "What was loaded was left" if move.state == _State.CANCELLED else "What our syncs wrote was left"
     removed = f"{left} in {{place}}." if move.left_behind else "What our syncs wrote to {place} is removed."
     going = "is left there" if move.left_behind else "is being removed"
+    if move.switched_at is not None and now < move.switched_at + move_steps.lingers() and not move.left_behind:
+        going = f"is removed once no process can read it any more, {_lingering()} after the switch"
     words = {
         _State.LOADING: (
             f"Full syncs fill {move.target}. Applications read from {move.origin}, and syncs keep it up to date."
@@ -151,6 +154,10 @@ def _explain(move: DestinationMove) -> str:
         _State.CANCELLED: f"Applications read from {move.origin} as before. " + removed.format(place=move.target),
     }
     return words[_State(move.state)]
+
+
+def _lingering() -> str:
+    return duration_words(move_steps.lingers().total_seconds())
 
 
 def _phases(move: DestinationMove, look: str) -> list[Phase]:

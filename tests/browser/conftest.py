@@ -62,10 +62,15 @@ def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
     """The product on an empty database, with a warehouse file in its folder."""
     folder = tmp_path_factory.mktemp("site")
     demo_warehouse.build(folder / "warehouses" / FILE, people=500)
-    with Up(folder, demo=False) as up:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STALE_READS_FOR", "2")  # the old place of a move is emptied no sooner
+        up = Up(folder, demo=False).start()
+    try:
         [code] = re.findall(r"Set-up code +(\S+)", up.output)
         [(address, password)] = re.findall(r"A Redis to try +(\S+) +password (\S+)", up.output)
         yield Site(up, browser, code, address, password)
+    finally:
+        up.stop()
 
 
 @pytest.fixture(scope="package")

@@ -196,7 +196,9 @@ class TestDeleting:
         left = Source.objects.get(id_type="salesforce_id")
         assert reverse("activation:remove_source", args=["acme", left.public_id]) in page
         Source.objects.filter(pk=left.pk).update(status=Source.Status.REMOVING)
-        assert "is being removed. Wait until that is done." in text(admin.client.get(address(destination, "destination_delete")))
+        assert "is being removed. Wait until that is done." in text(
+            admin.client.get(address(destination, "destination_delete"))
+        )
 
     def test_an_open_move_holds_it(self, activation, destination, admin, monkeypatch):
         monkeypatch.setattr(moves, "verify", lambda *_, **__: None)

@@ -223,7 +223,11 @@ def test_what_cannot_be_removed_is_left_after_being_told_what_that_means(destina
     too_early = admin.client.get(address(destination, "move_leave"), follow=True)
     assert "The move has gone on meanwhile." in text(too_early)
     DestinationMove.objects.update(state="removing", switched_at=timezone.now())
-    assert 'id="leave"' in text(admin.client.get(address(destination)))
+    page = text(admin.client.get(address(destination)))
+    assert 'id="leave"' in page
+    assert "is removed once no process can read it any more, 1 min 5 s after the switch." in page
+    DestinationMove.objects.update(switched_at=timezone.now() - timedelta(minutes=2))
+    assert f"What our syncs wrote to {move.origin} is being removed." in text(admin.client.get(address(destination)))
     page = text(admin.client.get(address(destination, "move_leave")))
     assert f"Leave what is at {move.origin}?" in page
     assert "personal data that nobody looks after" in page
