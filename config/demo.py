@@ -51,6 +51,11 @@ class Demo:
     token: str
     activation: Activation
 
+    @property
+    def url(self) -> str:
+        """Where `up` serves the product, also if this process began before `up` had said so."""
+        return str(local_state.read(local_state.UP_FILE).get("url", settings.PUBLIC_URL))
+
     def facts(self) -> dict[str, Any]:
         """Return the demo as the JSON of `manage.py demo --json` (keys as in docs/architecture.md)."""
         destination = self.activation.destination
@@ -62,7 +67,7 @@ class Demo:
         }
         kept = local_state.secrets_of_up()["destination"]
         return {
-            "url": settings.PUBLIC_URL,
+            "url": self.url,
             "email": EMAIL,
             "password": self.password,
             "token": self.token,
@@ -73,7 +78,7 @@ class Demo:
             "warehouse": str(settings.DUCKDB_DIR / WAREHOUSE_FILE),
             "example": example,
             "curl": (
-                f"curl -s {settings.PUBLIC_URL}/v2/activation -H 'Authorization: Bearer {self.token}' "
+                f"curl -s {self.url}/v2/activation -H 'Authorization: Bearer {self.token}' "
                 f"-H 'Content-Type: application/json' -d '{json.dumps(example)}'"
             ),
             "sources": [
@@ -95,7 +100,7 @@ def seed() -> Demo:
 
     Raises `OtherOrganisation`, `DemoNotReady`.
     """
-    with local_state.only_one_seeds():
+    with local_state.alone("demo"):
         try:
             return _seed()
         except enabling.NotReady as error:
@@ -123,23 +128,21 @@ def _seed() -> Demo:
 
 def wait_until_it_answers(demo: Demo, *, stopped: Callable[[], bool] = lambda: False) -> None:
     """Return once the API answers the example with its traits, or when `stopped` says so. Raises `DemoNotReady`."""
-    facts = demo.facts()
-    request = urllib.request.Request(  # noqa: S310 - our own http address
-        f"{facts['url']}/v2/activation",
-        data=json.dumps(facts["example"]).encode(),
-        headers={"Authorization": f"Bearer {demo.token}", "Content-Type": "application/json"},
-    )
+    example = json.dumps(demo.facts()["example"]).encode()
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
-        if stopped() or (_answers(request) and not _syncing(demo.activation)):
+        if stopped() or (_answers(demo, example) and not _syncing(demo.activation)):
             return
         time.sleep(0.1)
-    raise DemoNotReady(
-        f"{facts['url']} did not answer the example within {READY_WITHIN:g} s. Is `manage.py up` running?"
+    raise DemoNotReady(f"{demo.url} did not answer the example within {READY_WITHIN:g} s. Is `manage.py up` running?")
+
+
+def _answers(demo: Demo, example: bytes) -> bool:
+    request = urllib.request.Request(  # noqa: S310 - our own http address
+        f"{demo.url}/v2/activation",
+        data=example,
+        headers={"Authorization": f"Bearer {demo.token}", "Content-Type": "application/json"},
     )
-
-
-def _answers(request: urllib.request.Request) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310 - our own http address
             return bool(json.load(answer)["data"])

@@ -45,30 +45,27 @@ def write(name: str, values: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def only_one_seeds() -> Iterator[None]:
-    """Wait until no other process seeds the demo, and keep others waiting meanwhile."""
+def alone(name: str) -> Iterator[None]:
+    """Wait until no other process is in a block of this name, and keep others waiting meanwhile."""
     folder = data_dir()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "demo.lock").open("w") as lock:
+    with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            # Closing is not enough: a child that was forked meanwhile has the file open as well.
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def secrets_of_up() -> dict[str, Any]:
     """Return `up`'s secrets, made on the first call. Passwords and ports stay the same over restarts."""
     kept = read(SECRETS_FILE)
-    fresh = {
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "ENCRYPTION_KEYS": _key_set(),
-        "TOKEN_PEPPERS": _key_set(),
-        "SUPPRESSION_KEYS": _key_set(),
-        "broker": {"port": free_port(), "password": secrets.token_urlsafe(24)},
-        "destination": {"port": free_port(), "password": secrets.token_urlsafe(24)},
-    }
-    if kept.keys() >= fresh.keys():
+    if kept.keys() >= _SECRETS:
         return kept
-    values = fresh | kept
-    write(SECRETS_FILE, values)
+    with alone("secrets"):  # two processes that begin together must agree
+        values = _fresh_secrets() | read(SECRETS_FILE)
+        write(SECRETS_FILE, values)
     return values
 
 
@@ -84,5 +81,19 @@ def environment_of_up() -> dict[str, str]:
     }
 
 
+def _fresh_secrets() -> dict[str, Any]:
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "ENCRYPTION_KEYS": _key_set(),
+        "TOKEN_PEPPERS": _key_set(),
+        "SUPPRESSION_KEYS": _key_set(),
+        "broker": {"port": free_port(), "password": secrets.token_urlsafe(24)},
+        "destination": {"port": free_port(), "password": secrets.token_urlsafe(24)},
+    }
+
+
 def _key_set() -> str:
     return "1:" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+_SECRETS = frozenset({"SECRET_KEY", "ENCRYPTION_KEYS", "TOKEN_PEPPERS", "SUPPRESSION_KEYS", "broker", "destination"})
