@@ -117,7 +117,10 @@ def _sources(project: Project) -> list[Source]:
 
 
 def _active_runs(project: Project) -> QuerySet[SyncRun]:
-    runs = SyncRun.objects.filter(source__activation__project=project, state__in=ACTIVE_STATES)
+    """Return the active runs of the sources that are served: a move's are stopped by cancelling the move."""
+    runs = SyncRun.objects.filter(
+        source__activation__project=project, source__other_place_of=None, state__in=ACTIVE_STATES
+    )
     return runs.select_related("source").order_by("source_id")
 
 

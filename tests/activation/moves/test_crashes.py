@@ -115,7 +115,7 @@ def begin(world: World, server: EmbeddedServer) -> DestinationMove:
 
 
 # Every so many-th question of a move back and forth; the questions of one move are a little under 400.
-POINTS = range(*map(int, os.environ.get("CRASH_POINTS", "5,400,37").split(",")))
+POINTS = range(*map(int, os.environ.get("CRASH_POINTS", "5,400,47").split(",")))
 
 
 def test_a_move_goes_on_exactly_after_a_crash_at_any_point(world, there, servers, identity, crash_at, settings):

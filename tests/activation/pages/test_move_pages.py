@@ -315,3 +315,9 @@ def test_a_test_of_another_purpose_is_not_shown_as_one_of_a_move(destination, ad
         organisation=admin.organisation, destination=destination, settings={"address": "r:1"}, requested_by="Ada"
     )
     assert admin.client.get(address(destination, "move_probe", probe.public_id)).status_code == 404
+
+
+def test_stop_now_of_a_project_leaves_the_syncs_of_a_move_alone(destination, move, admin):
+    project = destination.activations.get().project
+    admin.client.post(reverse("activation:stop", args=["acme", project.slug]))
+    assert not SyncRun.objects.filter(trigger="move").exclude(state="queued").exists()
