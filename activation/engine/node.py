@@ -124,8 +124,8 @@ class Node:
         Raises `DestinationUnreachable` when the connection breaks, and then none of them may count as done.
         """
         with self.connection() as connection:
-            for command in commands:
-                connection.send(connection.pack(command))
+            packed = b"".join(piece for command in commands for piece in connection.pack(command))
+            connection.send([packed], commands=len(commands))
             return [connection.read_reply() for _ in commands]
 
     @contextlib.contextmanager
@@ -237,9 +237,9 @@ class Channel:
         packed: list[bytes] = self._connection.pack_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
         return packed
 
-    def send(self, packed: Sequence[bytes | memoryview]) -> None:
-        """Send a packed command; its reply is read later, in order."""
-        self.pending += 1
+    def send(self, packed: Sequence[bytes | memoryview], *, commands: int = 1) -> None:
+        """Send packed commands; their replies are read later, in order."""
+        self.pending += commands
         self._translated(self._connection.send_packed_command, packed, check_health=False)
 
     def ask(self, *command: str | bytes | int) -> Reply | DestinationError:
