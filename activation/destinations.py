@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from accounts import audit, vault
@@ -144,7 +144,11 @@ def rename(destination: RedisDestination, *, name: str, by: Actor, now: datetime
     if errors:
         raise DestinationInvalid(errors)
     places = RedisDestination.every_place.filter(Q(pk=destination.pk) | Q(other_place_of=destination))
-    places.update(name=name)
+    try:
+        with transaction.atomic():
+            places.update(name=name)
+    except IntegrityError:  # somebody took the name since it was looked for
+        raise DestinationInvalid(_taken(name)) from None
     destination.name = name
     _record("destination_renamed", destination, by=by, now=now, details={"from": before})
 
@@ -235,8 +239,12 @@ def _name_errors(organisation: Organisation, name: str) -> dict[str, str]:
     if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
         return {"name": f"A name has 1 to {_NAME_LENGTH} characters."}
     if RedisDestination.objects.filter(organisation=organisation, name=name).exists():
-        return {"name": f"Your organisation already has a destination called {name}."}
+        return _taken(name)
     return {}
+
+
+def _taken(name: str) -> dict[str, str]:
+    return {"name": f"Your organisation already has a destination called {name}."}
 
 
 def settings_errors(settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> dict[str, str]:

@@ -347,3 +347,13 @@ def test_while_our_database_hangs_only_one_caller_waits_for_it(settings):
     finally:
         release.set()
         waiting.join(10)
+
+
+def test_of_two_people_who_choose_one_name_at_once_the_later_is_told(destination, admin, monkeypatch):
+    other = RedisDestination.objects.create(
+        organisation=admin.organisation, workspace_id=admin.organisation.public_id, name="Other"
+    )
+    monkeypatch.setattr(destinations, "_name_errors", lambda *_: {})  # each looked before the other had written
+    with pytest.raises(destinations.DestinationInvalid, match="already has a destination called"):
+        destinations.rename(other, name=destination.name, by=admin.actor, now=timezone.now())
+    assert RedisDestination.objects.get(pk=other.pk).name == "Other"
