@@ -3,22 +3,24 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 import redis
 from django.conf import settings as django_settings
 from django.core import signals
+from django.db.models import F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.authentication import TokenAuthentication
-from accounts.models import PersonalAccessToken
+from accounts.models import Membership, PersonalAccessToken
 from accounts.roles import Role
 from activation import handles
 from activation.api import bodies, fast
 from activation.api.activation import ActivationView, FetchView
 from activation.api.requests import TokenRate
-from activation.models import DeletedProfilesPolicy, Source
+from activation.models import DeletedProfilesPolicy, RedisDestination, Source
 from config import wsgi
 from tests.activation.conftest import connected
 from tests.activation.test_suppressions import activation_of
@@ -189,6 +191,23 @@ def test_a_token_that_may_not_do_everything_is_left_to_the_framework(world, chan
 def test_what_is_not_remembered_is_looked_up_by_the_framework(world, monkeypatch, remembered):
     monkeypatch.setattr(getattr(fast, remembered), "known", lambda *_, **__: None)
     assert world.left_to_the_framework(world.plain())
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda: PersonalAccessToken.objects.update(revoked_at="2026-01-01T00:00Z"), 401),
+        (lambda: Membership.objects.update(role=Role.VIEWER), 401),
+        (lambda: RedisDestination.objects.all().delete(), 404),
+        (lambda: RedisDestination.objects.update(settings={"address": "127.0.0.1:1"}, version=F("version") + 1), 503),
+    ],
+    ids=["a revoked token", "a demoted owner", "a removed destination", "changed settings"],
+)
+def test_within_a_second_the_thin_path_honours(world, change, status):
+    assert not world.left_to_the_framework(world.plain())
+    change()
+    time.sleep(1.0)
+    assert world.ask(world.fast, world.plain()).status == status
 
 
 def test_the_thin_path_asks_nothing_of_our_database(world, django_assert_num_queries):
