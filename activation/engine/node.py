@@ -238,7 +238,9 @@ class Channel:
         return packed
 
     def send(self, packed: Sequence[bytes | memoryview], *, commands: int = 1) -> None:
-        """Send packed commands; their replies are read later, in order."""
+        """Send packed commands; replies are read later, in order. Never on another connection than before."""
+        if not self.is_open:  # redis-py would open a new one without a word
+            raise DestinationUnreachable(f"The connection to {self.endpoint.text} broke.", code="connection_closed")
         self.pending += commands
         self._translated(self._connection.send_packed_command, packed, check_health=False)
 

@@ -37,6 +37,7 @@ LARGEST_VALUE = 16_000_000
 _ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE": "unencodable"}
 # Answers of a server that changed its role or loads its data: what it acknowledged before may be gone.
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
+_FENCED_OFF: dict[bytes, type[FenceMissing | FenceMoved]] = {b"missing": FenceMissing, b"moved": FenceMoved}
 _FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
 
 # A sync takes at most this much of the time of a server that applications read from, all its partitions together.
@@ -225,22 +226,34 @@ class PartitionWriter:
             return replies
         for channel in dict.fromkeys(requests[index][0] for index in unknown):
             _teach(channel, self._script)
-        again = _exchange([requests[index] for index in unknown])
+        again = self._exchange([requests[index] for index in unknown])
         for index, reply in zip(unknown, again, strict=True):
             replies[index] = reply
         return replies
 
     def _exchange(self, requests: Sequence[Request]) -> list[Reply | DestinationError]:
-        """Send everything before the first reply is read, or leave readers their share between any two chunks."""
+        """Send everything before the first reply is read, or leave readers their share between any two chunks.
+
+        Between those a fence that has moved ends it: a sync that was stopped is not to go on pausing.
+        """
         if not any(_READERS.are_at(node) for node in self._channels):
             return _exchange(requests)
         replies: list[Reply | DestinationError] = []
         for turn in _turns(requests):
             started = time.monotonic()
-            replies += _exchange(turn)
+            answers = _exchange(turn)
             taken = time.monotonic() - started
+            _require_fence(answers)
+            replies += answers
             time.sleep(min(_LONGEST_PAUSE, taken * (self._among() / _SHARE - 1)))
         return replies
+
+
+def _require_fence(replies: Sequence[Reply | DestinationError]) -> None:
+    """Raise `FenceMoved` or `FenceMissing` where a chunk was refused for that."""
+    for reply in replies:
+        if not isinstance(reply, DestinationError) and (refused := _FENCED_OFF.get(reply[0])):
+            raise refused
 
 
 def _changed(node: Node) -> DestinationBusy:
@@ -291,13 +304,10 @@ def _exchange(requests: Sequence[Request]) -> list[Reply | DestinationError]:
 def _refusal(reply: Reply | DestinationError, node: Node) -> Exception | None:
     if isinstance(reply, DestinationError):
         return scripts_refused(reply)
-    match reply[0]:
-        case b"done":
-            return None
-        case b"missing":
-            return FenceMissing()
-        case b"moved":
-            return FenceMoved()
+    if reply[0] == b"done":
+        return None
+    if reply[0] in _FENCED_OFF:
+        return _FENCED_OFF[reply[0]]()
     return fault(reply[1].decode(), node.endpoint.text)
 
 

@@ -1,13 +1,16 @@
 """A sync leaves applications that read from the same server their share of it, and needs no leave where nobody reads."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from activation.engine import partition_writer
+from activation.engine.bookkeeping import FenceMoved
 from activation.engine.connection import Deployment, connect
+from activation.engine.errors import DestinationUnreachable
 from activation.engine.loader import Loader
-from activation.engine.node import Limits
+from activation.engine.node import Channel, Limits
 from activation.engine.partition_writer import CHUNK_ROWS
 from activation.engine.readers import LOOK_EVERY, Readers
 from activation.engine.rows import Rows
@@ -99,6 +102,67 @@ def test_between_chunks_readers_get_at_least_the_time_that_a_sync_takes(
     assert set(taken) == ({pauses} if pauses else set())
     if pauses and not place.settings.cluster_mode:
         assert len(taken) == len(MANY) / CHUNK_ROWS
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, while applications read."""
+    made: list[float] = []
+
+    class Time:
+        monotonic = staticmethod(time.monotonic)
+        sleep = staticmethod(made.append)
+
+    class Read(Readers):
+        def are_at(self, _: object) -> bool:
+            return True
+
+    monkeypatch.setattr(partition_writer, "time", Time)
+    monkeypatch.setattr(partition_writer, "_READERS", Read())
+    return made
+
+
+def test_a_sync_that_was_stopped_makes_no_more_pauses(place, pauses):
+    with open_loader(place.settings) as loader:
+        loader.begin(RUN, 1, 1)
+        loader.close_fences(RUN, 1, 1)
+        with loader.partition(CLAIM) as writer, pytest.raises(FenceMoved):
+            writer.write(Rows.of(MANY, ['{"A":1}'] * len(MANY)))
+        with loader.partition(CLAIM) as writer, pytest.raises(FenceMoved):
+            writer.witness()
+    assert pauses == []
+
+
+def test_a_server_that_forgot_the_script_is_not_flooded_after_it_learned_it(place, pauses, deployment):
+    with open_loader(place.settings) as loader:
+        assert _write(loader, 1) == len(MANY)
+        known = len(pauses)
+        pauses.clear()
+        for node in deployment.primaries():
+            node.execute("SCRIPT", "FLUSH")
+        assert _write(loader, 1) == len(MANY)
+    assert len(pauses) == 2 * known
+
+
+def test_a_connection_that_breaks_between_two_chunks_ends_the_partition(place, pauses, monkeypatch):
+    sent = 0
+    send = Channel.send
+
+    def breaks(channel: Channel, packed: Sequence[bytes | memoryview], *, commands: int = 1) -> None:
+        nonlocal sent
+        sent += b"EVALSHA" in bytes(packed[0])
+        if sent == 2:
+            channel.close()
+        send(channel, packed, commands=commands)
+
+    with open_loader(place.settings) as loader:
+        assert _write(loader, 1) == len(MANY)
+        monkeypatch.setattr(Channel, "send", breaks)
+        with loader.partition(CLAIM) as writer:
+            with pytest.raises(DestinationUnreachable):
+                writer.write(Rows.of(MANY, ['{"A":1}'] * len(MANY)))
+            with pytest.raises(DestinationUnreachable):
+                writer.witness()
 
 
 def _write(loader: Loader, among: int) -> int:
