@@ -161,15 +161,15 @@ def test_no_switch_while_a_removal_at_the_new_place_is_not_done(world, there, mo
 
 def test_a_source_that_returns_and_goes_again_is_removed_at_the_new_place(world, there, move):
     begun = loaded(world, move)
-    project, destination = world.source.activation.project, world.source.destination
+    project = world.source.activation.project
     enabling.disable(project, by=world.by, now=timezone.now(), remove=True)
-    for _ in range(2):
-        tick(world)
+    move_steps.carry_on(now=timezone.now())
+    world.work(SyncRun.objects.get(source__in=moves.others_of(begun), kind="removal"))
     assert there.served() == {}
-    back = Source.objects.filter(pk=world.source.pk)
-    back.update(status=Source.Status.ACTIVE)
-    world.source.activation.__class__.objects.update(enabled=True, destination=destination)
-    move_steps.carry_on(now=timezone.now())  # it is to be loaded once more
+    syncs.stop(SyncRun.objects.get(source=world.source, kind="removal"), by=world.by, now=timezone.now())
+    Source.objects.filter(pk=world.source.pk).update(status=Source.Status.ACTIVE)
+    move_steps.carry_on(now=timezone.now())
+    assert state_of(begun) == "loading"
     enabling.disable(project, by=world.by, now=timezone.now(), remove=True)
 
     until(world, begun, "done")
