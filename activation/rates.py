@@ -38,6 +38,13 @@ class Buckets:
             self._buckets[identity.token_id] = (content - 1 if taken else content, now)
         return 0 if taken else math.ceil((1 - content) / rate)
 
+    def left(self, identity: TokenIdentity) -> int:
+        """Return how many requests the token has left at once, as of its last one."""
+        with self._lock:
+            content, _ = self._buckets.get(identity.token_id, (0.0, 0.0))
+        return int(content)
+
 
 _buckets = Buckets()
 wait_for = _buckets.wait_for
+left = _buckets.left

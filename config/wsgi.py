@@ -7,6 +7,7 @@ before it (`activation.api.fast`) unless `FAST_READS` is off.
 
 import io
 import os
+import re
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -25,6 +26,7 @@ from config import health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from django.http import HttpRequest
@@ -67,9 +69,29 @@ def _gather_chunks(environ: "WSGIEnvironment") -> None:
     environ["wsgi.input"] = io.BytesIO(body)
 
 
+class Named:
+    """Gives an answer the `X-Request-ID` of its request, so that both are found in a caller's logs by one name."""
+
+    def __init__(self, handler: "WSGIApplication") -> None:
+        self._handler = handler
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        """Answer a request."""
+        name: str = environ.get("HTTP_X_REQUEST_ID", "")
+        if not _REQUEST_NAME.fullmatch(name):
+            return self._handler(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: "Any") -> "Any":
+            return start_response(status, [*headers, ("X-Request-ID", name)], *more)
+
+        return self._handler(environ, start)
+
+
+_REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 lean = ApiHandler()
 usage.keep_writing()
-api: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
+reads: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
+api: "WSGIApplication" = Named(reads)
 _pages = WSGIHandler()
 
 

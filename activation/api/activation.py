@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from activation import serving
 from activation.api import bodies, profiles
 from activation.api.formats import envelope, json_answer
-from activation.api.requests import TokenRate, destination_id, identity_of, raw_body
+from activation.api.requests import TokenRate, delivered, destination_id, identity_of, raw_body
 
 
 class FetchView(APIView):
@@ -59,4 +59,4 @@ def _plain(request: Request, asked: bodies.FetchRequest) -> HttpResponse:
     profile = serving.read(
         identity_of(request), destination=destination_id(asked.destination), entity=asked.entity, id=asked.id
     )
-    return json_answer(envelope(asked.entity, asked.echo, profile))
+    return delivered(envelope(asked.entity, asked.echo, profile), request)

@@ -22,7 +22,8 @@ from accounts.identities import TokenIdentity
 from activation import handles, serving
 from activation.api import bodies, errors
 from activation.api.bodies import BodyInvalid, FetchRequest
-from activation.api.formats import accepts_json, envelope, headers_of
+from activation.api.delivery import deliver
+from activation.api.formats import accepts_json, envelope
 from activation.handles import DestinationUnavailable, Handle
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 PATHS = frozenset({"/v1/activation", "/v2/activation"})
 PLAIN = frozenset({"entity", "destinationId", "id"})
+_STATUS = {200: "200 OK", 304: "304 Not Modified"}
 _LENGTH_DIGITS = len(str(bodies.MAX_BODY_BYTES))
 
 log = structlog.get_logger(__name__)
@@ -43,6 +45,7 @@ class Plain(NamedTuple):
     identity: TokenIdentity
     handle: Handle
     asked: FetchRequest
+    environ: "WSGIEnvironment"
 
 
 class Answer(NamedTuple):
@@ -88,7 +91,7 @@ def _plain(environ: "WSGIEnvironment") -> Plain | None:
     if asked is None or not isinstance(asked.destination, str):
         return None
     handle = handles.known(identity.actor.organisation.pk, asked.destination)
-    return None if handle is None else Plain(identity, handle, asked)
+    return None if handle is None else Plain(identity, handle, asked, environ)
 
 
 def _identity(environ: "WSGIEnvironment") -> TokenIdentity | None:
@@ -117,11 +120,11 @@ def _asked(environ: "WSGIEnvironment") -> FetchRequest | None:
 
 def _answer(plain: Plain) -> Answer | None:
     """Read the profile. A destination that fails is told here: asking it twice would take twice as long."""
-    identity, handle, asked = plain
+    identity, handle, asked, _ = plain
     try:
         profile = serving.read_through(handle, identity, entity=asked.entity, id=asked.id)
-        body = envelope(asked.entity, asked.echo, profile)
-        return Answer("200 OK", headers_of(body), body)
+        status, headers, body = deliver(envelope(asked.entity, asked.echo, profile), plain.environ)
+        return Answer(_STATUS[status], headers, body)
     except DestinationUnavailable as error:
         told = errors.respond(errors.problem_of(error), method="POST")
         return Answer(f"{told.status_code} {told.reason_phrase}", list(told.items()), told.content)

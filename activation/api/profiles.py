@@ -12,8 +12,7 @@ from rest_framework.views import APIView
 
 from activation import look_ups
 from activation.api import bodies, options
-from activation.api.formats import json_answer
-from activation.api.requests import TokenRate, destination_id, identity_of, raw_body
+from activation.api.requests import TokenRate, delivered, destination_id, identity_of, raw_body
 from activation.diagnoses import Diagnosis
 from activation.look_ups import Freshness, LookUp
 
@@ -45,7 +44,7 @@ class BatchView(APIView):
         results = [_result(item.echo, look_up) for item, look_up in zip(valid, found, strict=True)]
         answers = iter(results)
         ordered = [_refused(item) if isinstance(item, bodies.BodyInvalid) else next(answers) for item in asked.items]
-        return json_answer(orjson.dumps({"entity": asked.entity, "results": ordered}))
+        return delivered(orjson.dumps({"entity": asked.entity, "results": ordered}), request)
 
 
 def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
@@ -59,7 +58,7 @@ def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
         now=timezone.now(),
     )
     told = {"entity": asked.entity, "id": asked.items[position].echo, "data": _data(found)}
-    return json_answer(orjson.dumps(told | _facts(found)))
+    return delivered(orjson.dumps(told | _facts(found)), request)
 
 
 def _result(echo: Mapping[str, object], found: LookUp) -> dict[str, Any]:

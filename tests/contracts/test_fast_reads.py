@@ -1,5 +1,6 @@
 """What the thin path answers is what the framework answers, to the byte; what is not plain it leaves to the framework."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -75,6 +76,8 @@ class World:
         """Tell whether the thin path leaves a request to the framework, and check that the answers are the same."""
         before = self.handler.requests
         framework, thin = self.both(asked, **how)
+        for answer in (framework, thin):
+            answer.headers.pop("ratelimit-remaining", None)  # each of the two took one
         assert thin == framework
         return self.handler.requests > before
 
@@ -99,6 +102,7 @@ def test_a_plain_read_never_sees_the_framework(world, path, value):
         "content-type": "application/json",
         "cache-control": "no-store",
         "content-length": str(len(answer.body)),
+        "etag": f'W/"{hashlib.blake2b(answer.body, digest_size=12).hexdigest()}"',
     }
 
 
@@ -314,7 +318,7 @@ def test_all_that_the_framework_does_for_a_request_is_known_to_the_thin_path():
 def test_a_setting_turns_the_thin_path_off(value, kind):
     program = f"import os; os.environ['FAST_READS'] = '{value}'; from tests import environment; from config import wsgi"
     printed = subprocess.run(
-        [sys.executable, "-c", f"{program}; print(type(wsgi.api).__name__)"],
+        [sys.executable, "-c", f"{program}; print(type(wsgi.reads).__name__)"],
         cwd=ROOT,
         capture_output=True,
         text=True,

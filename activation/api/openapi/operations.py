@@ -56,7 +56,10 @@ def _fetch(summary: str, name: str, body: Schema) -> Operation:
     return _operation(
         ("Profiles", name, summary),
         body=body,
-        answers={"200": ("The profile; a person who is not there has empty `data`.", ref("Profile"))},
+        answers={
+            "200": ("The profile; a person who is not there has empty `data`.", ref("Profile")),
+            "304": ("The profile is as `If-None-Match` says that the caller has it.", None),
+        },
         problems=("400", "404", "413"),
     )
 
@@ -79,7 +82,10 @@ def _batch() -> Operation:
     return _operation(
         ("Profiles", "fetchProfiles", "Fetch many profiles"),
         body=obj(("entity", "destinationId", "ids"), **ASKED, ids=items, include=include, **options),
-        answers={"200": ("The results.", obj(("entity", "results"), entity=text(), results=results))},
+        answers={
+            "200": ("The results.", obj(("entity", "results"), entity=text(), results=results)),
+            "304": ("The results are as `If-None-Match` says that the caller has them.", None),
+        },
         problems=("400", "404", "413"),
     )
 
