@@ -121,8 +121,11 @@ class Cluster:
             case "fail over":
                 self.cluster.fail_over(index)
             case "lose a shard":
-                self.cluster.servers[index].kill()
-                self.cluster.servers[index].start()
+                lost = self.cluster.servers[index]
+                lost.kill()
+                for copy in lost.folder.glob("*.rdb"):  # of another history, if it began as a replica
+                    copy.unlink()
+                lost.start()
             case "flush a shard":
                 self.cluster.client(index).flushall()
             case "hold a shard":
