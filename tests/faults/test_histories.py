@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import duckdb
 import pytest
 import redis
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts import tokens
@@ -106,9 +107,15 @@ class History:
                 return
 
     def start(self) -> None:
-        """Ask for a sync."""
-        with suppress(syncs.AlreadyRunning):
+        """Ask for a sync. A process that fell asleep while it wrote to SQLite keeps everybody out: then it wakes."""
+        try:
             self.world.start()
+        except syncs.AlreadyRunning:
+            return
+        except OperationalError:
+            assert self.asleep, "nobody who sleeps holds our database"
+            self.wake(all_of_them=True)
+            self.start()
 
     def disturb(self) -> None:
         """Let one thing go wrong."""
