@@ -178,13 +178,13 @@ def install(patch: pytest.MonkeyPatch) -> None:
     """Put boundaries around the destination's connections and our database's commits."""
     send, close, read, commit = Channel.send, Channel.close, Channel.read, BaseDatabaseWrapper._commit  # type: ignore[attr-defined]  # Django's
 
-    def sending(channel: Channel, packed: list[bytes]) -> None:
+    def sending(channel: Channel, packed: list[bytes], *, commands: int = 1) -> None:
         try:
             cross(Side.DESTINATION, "before a command")
         except DestinationUnreachable:
             close(channel)
             raise
-        send(channel, packed)
+        send(channel, packed, commands=commands)
         cross(Side.DESTINATION, "after a command")
 
     def reading(channel: Channel) -> Any:

@@ -211,11 +211,13 @@ def body_of(server: ApiServer, row: Row) -> bytes:
     ("row", "method", "path"), CASES, ids=[f"{method} {path[:3]} {row.name}" for row, method, path in CASES]
 )
 def test_an_error_is_told_as_the_contract_says(server, row, method, path):
-    # Each worker process keeps to a token's rate by itself.
-    for _ in range(row.times if row.times == 1 else server.workers + 1):
-        answer = server.call(method, path, body_of(server, row), token=row.token, headers=row.headers)
-
     status, code, text = row.expected
+    # Each worker process keeps to a token's rate by itself, and nobody knows which one answers.
+    for _ in range(row.times if row.times == 1 else 20 * server.workers):
+        answer = server.call(method, path, body_of(server, row), token=row.token, headers=row.headers)
+        if answer.status == status:
+            break
+
     told = {"error": text, "code": code}
     if method == "DELETE" and status not in {401, 404}:
         told = {"message": text, **told}
