@@ -4,6 +4,7 @@ Whoever asks for nothing of this uses `activation.serving.read`. Ids are read in
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -102,11 +103,20 @@ def _counted(
         return found
     finally:
         seconds = time.perf_counter() - started
-        for number, profile_id in enumerate(ids):
-            outcome: usage.Outcome = "error"
-            if found and not found[number].unavailable:
-                outcome = "hit" if found[number].found else "miss"
-            usage.look_up(handle, identity.token_id, entity, profile_id.type, outcome, seconds)
+        outcomes = Counter((each.id.type, _outcome(each)) for each in found) or Counter(
+            (each.type, _NO_ANSWER) for each in ids
+        )
+        for (id_type, outcome), times in outcomes.items():
+            usage.look_up(handle, identity.token_id, entity, id_type, outcome, seconds, times=times)
+
+
+def _outcome(found: LookUp) -> usage.Outcome:
+    if found.unavailable:
+        return _NO_ANSWER
+    return "hit" if found.found else "miss"
+
+
+_NO_ANSWER: usage.Outcome = "error"
 
 
 def _read(handle: Handle, entity: str, ids: Sequence[ProfileId], wanted: Wanted, *, now: datetime) -> list[LookUp]:

@@ -51,14 +51,22 @@ class Collector:
     _totals: dict[Kind, dict[str, int]] = field(default_factory=dict)
 
     def look_up(
-        self, handle: Handle, token_id: int, entity: str, id_type: str, outcome: Outcome, seconds: float
+        self,
+        handle: Handle,
+        token_id: int,
+        entity: str,
+        id_type: str,
+        outcome: Outcome,
+        seconds: float,
+        *,
+        times: int = 1,
     ) -> None:
-        """Count one look-up and how long it took."""
+        """Count a look-up and how long it took, or several that took it together."""
         with self._lock:
             counts = self._of(handle, token_id, entity, id_type)
-            counts["requests"] += 1
-            counts[_COLUMN[outcome]] += 1
-            counts[LATENCY_COLUMNS[bisect_left(_ENDS, seconds)]] += 1
+            counts["requests"] += times
+            counts[_COLUMN[outcome]] += times
+            counts[LATENCY_COLUMNS[bisect_left(_ENDS, seconds)]] += times
 
     def delete(self, handle: Handle, token_id: int, entity: str, id_type: str) -> None:
         """Count an id that was asked to be deleted."""

@@ -123,7 +123,7 @@ def batch_request(raw: bytes) -> BatchRequest:
     if not isinstance(body.get("ids"), list):
         raise BodyInvalid('ids must be a list of objects with "type" and "value".')
     given = _bounded(body["ids"], "ids", MAX_BATCH_IDS)
-    items = tuple(_item_or_problem(item, f"ids[{number}]") for number, item in enumerate(given))
+    items = tuple(_plain_item(item) or _item_or_problem(item, f"ids[{n}]") for n, item in enumerate(given))
     options = {name: body[name] for name in OPTIONS & body.keys()}
     return BatchRequest(body.get("destinationId"), entity, items, options)
 
@@ -162,6 +162,18 @@ def _item(given: object, where: str) -> Item:
     profile_id = _profile_id(given, where)
     assert isinstance(given, dict)
     return Item(profile_id, {"type": profile_id.type, "value": _echoed(given["value"], profile_id)})
+
+
+def _plain_item(given: object) -> Item | None:
+    """Read what nearly all items are: two texts, neither blank nor long. The others are looked at more closely."""
+    if type(given) is not dict:
+        return None
+    kind, value = given.get("type"), given.get("value")
+    if type(kind) is not str or type(value) is not str or 4 * len(value) > MAX_ID_BYTES:
+        return None
+    if not kind.strip() or not value.strip():
+        return None
+    return Item(ProfileId(kind, value), {"type": kind, "value": value})
 
 
 def _item_or_problem(given: object, where: str) -> Item | BodyInvalid:
