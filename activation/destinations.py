@@ -79,7 +79,7 @@ def create(
     )
     destination.save(force_insert=True)
     details: dict[str, object] = {"settings": dict(settings), "workspace_id": destination.workspace_id, **adopted}
-    _record("destination_created", destination, by=by, now=now, details=details)
+    record("destination_created", destination, by=by, now=now, details=details)
     return destination
 
 
@@ -130,7 +130,7 @@ def update_credentials(
         settings=wanted, credentials=vault.encrypt(json.dumps(dict(credentials))), version=F("version") + 1
     )
     destination.refresh_from_db()
-    _record("destination_changed", destination, by=by, now=now, details={"settings": wanted})
+    record("destination_changed", destination, by=by, now=now, details={"settings": wanted})
 
 
 @transaction.atomic
@@ -150,7 +150,7 @@ def rename(destination: RedisDestination, *, name: str, by: Actor, now: datetime
     except IntegrityError:  # somebody took the name since it was looked for
         raise DestinationInvalid(_taken(name)) from None
     destination.name = name
-    _record("destination_renamed", destination, by=by, now=now, details={"from": before})
+    record("destination_renamed", destination, by=by, now=now, details={"from": before})
 
 
 @transaction.atomic
@@ -159,7 +159,7 @@ def limit_pace(destination: RedisDestination, *, rows_per_second: int | None, by
     by.require(Permission.MANAGE_CREDENTIALS)
     places = RedisDestination.every_place.filter(Q(pk=destination.pk) | Q(other_place_of=destination))
     places.update(rows_per_second=rows_per_second)
-    _record("destination_pace_limited", destination, by=by, now=now, details={"rows_per_second": rows_per_second})
+    record("destination_pace_limited", destination, by=by, now=now, details={"rows_per_second": rows_per_second})
 
 
 @transaction.atomic
@@ -178,7 +178,7 @@ def delete(destination: RedisDestination, *, by: Actor, now: datetime) -> None:
         raise DestinationInUse(destination)
     destination.sources.all().delete()
     destination.activations.all().delete()
-    _record("destination_deleted", destination, by=by, now=now, details={})
+    record("destination_deleted", destination, by=by, now=now, details={})
     destination.delete()
 
 
@@ -269,9 +269,8 @@ def _place(settings: Mapping[str, Any]) -> RedisSettings:
     return RedisSettings.from_plain({name: settings[name] for name in _SAY_WHERE if name in settings}, {})
 
 
-def _record(
-    action: str, destination: RedisDestination, *, by: Actor, now: datetime, details: dict[str, object]
-) -> None:
+def record(action: str, destination: RedisDestination, *, by: Actor, now: datetime, details: dict[str, object]) -> None:
+    """Write the audit row of something done about a destination."""
     audit.record(
         action,
         by=by,

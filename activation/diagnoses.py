@@ -48,7 +48,7 @@ def _of_empty(handle: Handle, entity: str, profile_id: ProfileId) -> Diagnosis:
     if not any(views.values()):
         message = "The feature views of this id type have not been synced yet."
         return Diagnosis("view_not_synced", message, known=tuple(sorted(views)))
-    if suppressions.stands_for(handle.destination_id, list(serving.written_keys(handle, entity, profile_id))):
+    if suppressions.standing(handle.destination_id, list(serving.written_keys(handle, entity, profile_id))):
         return Diagnosis("suppressed", "The profile was deleted through the API, and syncs do not bring it back.")
     for hint, other in _variants(profile_id):
         if _has_profile(handle, entity, other):

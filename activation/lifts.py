@@ -7,10 +7,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import dirty_ids, suppressions
+from activation import destinations, dirty_ids, suppressions
 from activation.engine import profiles
 from activation.models import DirtyId, RedisDestination, Source, Suppression
 
@@ -26,7 +25,7 @@ def lift(destination: RedisDestination, *, entity: str, id_type: str, value: str
     lifted = suppressions.lift(destination, _keys(destination, entity, id_type, value), now=now)
     if lifted:
         dirty_ids.add_profiles(destination.pk, [(entity, id_type, value)], reason=DirtyId.Reason.LIFTED, now=now)
-        _record("suppression_lifted", destination, lifted, by=by, now=now)
+        destinations.record("suppression_lifted", destination, by=by, now=now, details={"suppressions": lifted})
     return lifted
 
 
@@ -39,8 +38,8 @@ def look_up(
     Raises `PermissionRefused`.
     """
     by.require(Permission.MANAGE_SUPPRESSIONS)
-    found = suppressions.standing(destination, _keys(destination, entity, id_type, value))
-    _record("suppression_looked_up", destination, len(found), by=by, now=now)
+    found = suppressions.standing(destination.pk, _keys(destination, entity, id_type, value))
+    destinations.record("suppression_looked_up", destination, by=by, now=now, details={"suppressions": len(found)})
     return found
 
 
@@ -51,15 +50,3 @@ def _keys(destination: RedisDestination, entity: str, id_type: str, value: str) 
     return [
         profiles.key(destination.workspace_id, destination.public_id, entity, id_type, text) for text in sorted(values)
     ]
-
-
-def _record(action: str, destination: RedisDestination, found: int, *, by: Actor, now: datetime) -> None:
-    audit.record(
-        action,
-        by=by,
-        target_type="destination",
-        target_id=destination.public_id,
-        target=destination.name,
-        details={"suppressions": found},
-        now=now,
-    )

@@ -37,7 +37,7 @@ class Part:
     @property
     def failed(self) -> bool:
         """Whether somebody has to look."""
-        return self.run is not None and self.run.state in {RunState.FAILED, RunState.CANCELLED}
+        return self.run is not None and self.run.state in moves.ENDED_BADLY
 
 
 def carry_on(*, now: datetime) -> None:
@@ -122,7 +122,7 @@ def _load(move: DestinationMove, *, now: datetime) -> None:
         if loaded and not waits and move.not_before <= now:
             _go_on(move, _State.SWITCHING)
     elif move_switches.unfenced_runs(move).exists() or any(
-        _is_empty(other, run) or (run is not None and run.state in _ENDED_BADLY) for other, run in with_runs
+        _is_empty(other, run) or (run is not None and run.state in moves.ENDED_BADLY) for other, run in with_runs
     ):
         _go_on(move, _State.LOADING)  # nobody waits for what a person has to look at, or for a whole load
     elif not move_switches.claimed_runs(move).exists():
@@ -206,13 +206,10 @@ def _word(other: Source, run: SyncRun | None) -> str:
         return "Removed"
     if run is None:
         return "Waiting"
-    if run.state in _ENDED_BADLY:
+    if run.state in moves.ENDED_BADLY:
         return "Failed" if run.state == RunState.FAILED else "Stopped"
     if run.kind == SyncRun.Kind.REMOVAL:
         return "Being removed"
     if run.state in ACTIVE_STATES:
         return "Loading"
     return "In step" if in_step(other) else "To be brought up to date"
-
-
-_ENDED_BADLY = (RunState.FAILED, RunState.CANCELLED)

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from accounts import audit, vault
+from accounts import vault
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import destinations, syncs
@@ -27,6 +27,8 @@ from activation.models import DestinationMove, Reconcile, RedisDestination, RunS
 _State = DestinationMove.State
 # When a place or a warehouse that could not be asked for a move is asked again.
 ASKED_AGAIN_AFTER = timedelta(seconds=30)
+# A run at the place that is not served that ended so waits for a person.
+ENDED_BADLY = (RunState.FAILED, RunState.CANCELLED)
 
 
 class MoveRefused(Exception):
@@ -158,7 +160,7 @@ def try_again(move: DestinationMove, *, by: Actor, now: datetime) -> int:
     present = hold(move)
     if present is None or present.left_behind:
         raise NotToBeDone
-    failed = [run for source in others_of(move) if (run := newest_run(source)) and run.state in _ENDED_BADLY]
+    failed = [run for source in others_of(move) if (run := newest_run(source)) and run.state in ENDED_BADLY]
     if not failed:
         raise NotToBeDone
     for run in failed:
@@ -253,15 +255,4 @@ def reopen(destination: RedisDestination) -> None:
 
 def record(action: str, move: DestinationMove, details: dict[str, object], *, by: Actor, now: datetime) -> None:
     """Write the audit row of something done about a move."""
-    audit.record(
-        action,
-        by=by,
-        target_type="destination",
-        target_id=move.destination.public_id,
-        target=move.destination.name,
-        details={**details, "move": move.public_id},
-        now=now,
-    )
-
-
-_ENDED_BADLY = (RunState.FAILED, RunState.CANCELLED)
+    destinations.record(action, move.destination, by=by, now=now, details={**details, "move": move.public_id})

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import moves
+from activation import destinations, moves
 from activation.models import Reconcile, RedisDestination, Source, SyncRun
 
 # After this a preview says too little about what is there, and its tables are dropped.
@@ -183,13 +182,4 @@ def _take_on(destination: RedisDestination, view: View, *, now: datetime) -> Non
 
 
 def _record(action: str, row: Reconcile, details: Mapping[str, object], *, by: Actor, now: datetime) -> None:
-    destination = row.destination
-    audit.record(
-        action,
-        by=by,
-        target_type="destination",
-        target_id=destination.public_id,
-        target=destination.name,
-        details={"reconcile": row.public_id, **details},
-        now=now,
-    )
+    destinations.record(action, row.destination, by=by, now=now, details={"reconcile": row.public_id, **details})

@@ -113,14 +113,9 @@ def lift(destination: RedisDestination, keys: Sequence[str], *, now: datetime) -
     return rows.update(lifted_at=now, pending_key="")
 
 
-def stands_for(destination_id: int, keys: Sequence[str]) -> bool:
-    """Tell whether any of the keys is suppressed."""
-    return bool(_standing(destination_id, [_digests(key) for key in keys]))
-
-
-def standing(destination: RedisDestination, keys: Sequence[str]) -> list[Suppression]:
+def standing(destination_id: int, keys: Sequence[str]) -> list[Suppression]:
     """Return the suppressions that stand for any of the keys (whole key texts), oldest first."""
-    found = _standing(destination.pk, [_digests(key) for key in keys])
+    found = _standing(destination_id, [_digests(key) for key in keys])
     return list(Suppression.objects.filter(pk__in=set(found.values())).order_by("sequence"))
 
 

@@ -5,7 +5,6 @@ kept and written with the next; what it counted in its last seconds is lost if i
 """
 
 import atexit
-import os
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -165,27 +164,24 @@ look_up = _collector.look_up
 delete = _collector.delete
 write = _collector.write
 totals = _collector.totals
-_writing = threading.Event()
-_pid = 0
+_ending = threading.Event()
 
 
 def keep_writing() -> None:
-    """Start the thread that writes every few seconds, once a process; call it where requests are served."""
-    global _pid  # noqa: PLW0603 - a forked process has no threads of its parent
-    if _pid == os.getpid() or not settings.USAGE_WRITTEN_EVERY:
+    """Start the thread that writes every few seconds; call it once, in the process that serves requests."""
+    if not settings.USAGE_WRITTEN_EVERY:
         return
-    _pid = os.getpid()
     threading.Thread(target=_run, daemon=True, name="usage").start()
     atexit.register(_stop)
 
 
 def _run() -> None:
-    while not _writing.wait(settings.USAGE_WRITTEN_EVERY):
+    while not _ending.wait(settings.USAGE_WRITTEN_EVERY):
         _write_and_close()
 
 
 def _stop() -> None:
-    _writing.set()
+    _ending.set()
     _write_and_close()
 
 

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
-from activation.api.openapi import document
+from activation.api.openapi.document import DocumentView
 from activation.api.profiles import BatchView
 from activation.api.project_syncs import ProjectSyncsView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
@@ -13,7 +13,7 @@ from projects.api import ProfilesStart, ProfilesStatus, RunReports
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/activation", FetchView.as_view()),
     path("v2/activation", ActivationView.as_view()),
-    path("v2/openapi.json", document.show),
+    path("v2/openapi.json", DocumentView.as_view()),
     path("v2/activation/batch", BatchView.as_view()),
     path("v2/retl-connections/<str:connection_id>/start", StartView.as_view()),
     path("v2/retl-connections/<str:connection_id>/stop", StopView.as_view()),

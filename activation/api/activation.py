@@ -8,24 +8,17 @@ import orjson
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from activation import serving
 from activation.api import bodies, profiles
 from activation.api.formats import envelope, json_answer
-from activation.api.requests import TokenRate, delivered, destination_id, identity_of, raw_body
+from activation.api.requests import ApiView, delivered, destination_id, identity_of, raw_body
 
 
-class FetchView(APIView):
+class FetchView(ApiView):
     """`/v1/activation`: fetch only."""
 
     http_method_names = ["post"]
-    throttle_classes = (TokenRate,)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
-        return {}
 
     def post(self, request: Request) -> HttpResponse:
         """Answer with the person's feature views, or with none."""

@@ -110,7 +110,7 @@ def question(raw: bytes) -> FetchRequest | ManyRequest:
         return asked_by(body)
     if isinstance(given, list):
         entity = _entity(body)
-        items = tuple(_item(item, f"id[{number}]") for number, item in enumerate(_bounded(given, "id", MAX_IDS)))
+        items = tuple(_item(item, "id", number) for number, item in enumerate(_bounded(given, "id", MAX_IDS)))
         return ManyRequest(body.get("destinationId"), entity, items, options)
     asked = asked_by(body)
     return ManyRequest(asked.destination, asked.entity, (Item(asked.id, asked.echo),), options)
@@ -123,7 +123,7 @@ def batch_request(raw: bytes) -> BatchRequest:
     if not isinstance(body.get("ids"), list):
         raise BodyInvalid('ids must be a list of objects with "type" and "value".')
     given = _bounded(body["ids"], "ids", MAX_BATCH_IDS)
-    items = tuple(_plain_item(item) or _item_or_problem(item, f"ids[{n}]") for n, item in enumerate(given))
+    items = tuple(_item_or_problem(item, "ids", number) for number, item in enumerate(given))
     options = {name: body[name] for name in OPTIONS & body.keys()}
     return BatchRequest(body.get("destinationId"), entity, items, options)
 
@@ -140,7 +140,7 @@ def delete_request(raw: bytes) -> DeleteRequest:
     elif isinstance(given, list):
         if len(given) > MAX_IDS:
             raise BodyInvalid(f"id has more than {MAX_IDS} items.")
-        ids = tuple(_profile_id(item, f"id[{index}]") for index, item in enumerate(given))
+        ids = tuple(_profile_id(item, "id", number) for number, item in enumerate(given))
     else:
         raise BodyInvalid('id must be an object with "type" and "value", or a list of such objects.')
     return DeleteRequest(destination=body.get("destinationId"), entity=entity, ids=ids)
@@ -158,27 +158,15 @@ def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:
         raise BodyInvalid(f"The body is not valid JSON (line {error.lineno}, column {error.colno}).") from None
 
 
-def _item(given: object, where: str) -> Item:
-    profile_id = _profile_id(given, where)
+def _item(given: object, name: str, number: int | None = None) -> Item:
+    profile_id = _profile_id(given, name, number)
     assert isinstance(given, dict)
     return Item(profile_id, {"type": profile_id.type, "value": _echoed(given["value"], profile_id)})
 
 
-def _plain_item(given: object) -> Item | None:
-    """Read what nearly all items are: two texts, neither blank nor long. The others are looked at more closely."""
-    if type(given) is not dict:
-        return None
-    kind, value = given.get("type"), given.get("value")
-    if type(kind) is not str or type(value) is not str or 4 * len(value) > MAX_ID_BYTES:
-        return None
-    if not kind.strip() or not value.strip():
-        return None
-    return Item(ProfileId(kind, value), {"type": kind, "value": value})
-
-
-def _item_or_problem(given: object, where: str) -> Item | BodyInvalid:
+def _item_or_problem(given: object, name: str, number: int) -> Item | BodyInvalid:
     try:
-        return _item(given, where)
+        return _item(given, name, number)
     except BodyInvalid as problem:
         return problem
 
@@ -225,41 +213,56 @@ def _with_exact_numbers(raw: bytes) -> Any:
 
 def _entity(body: dict[str, Any]) -> str:
     """Read `entity`. The sync's own keys live where an entity `_activation` would be, with anything behind it."""
-    entity = _name(body, "entity", "entity")
+    try:
+        entity = _name(body, "entity")
+    except _Wrong as wrong:
+        raise BodyInvalid(str(wrong).removeprefix(".")) from None
     if f"{entity}:".startswith(f"{profiles.RESERVED_ENTITY}:"):
         raise BodyInvalid(f"entity must not be {profiles.RESERVED_ENTITY}: this name is kept for the sync's own keys.")
     return entity
 
 
-def _profile_id(item: object, where: str) -> ProfileId:
+class _Wrong(Exception):
+    """Something is wrong with a member; where it stands is said by who knows, and only then: ids come by hundreds."""
+
+
+def _profile_id(item: object, name: str, number: int | None = None) -> ProfileId:
+    try:
+        return _read_id(item)
+    except _Wrong as wrong:
+        where = name if number is None else f"{name}[{number}]"
+        raise BodyInvalid(where + str(wrong)) from None
+
+
+def _read_id(item: object) -> ProfileId:
     if not isinstance(item, dict):
-        raise BodyInvalid(f'{where} must be an object with "type" and "value".')
-    return ProfileId(type=_name(item, "type", f"{where}.type"), value=_value(item, f"{where}.value"))
+        raise _Wrong(' must be an object with "type" and "value".')
+    return ProfileId(type=_name(item, "type"), value=_value(item))
 
 
-def _name(holder: dict[str, Any], field: str, where: str) -> str:
-    if field not in holder:
-        raise BodyInvalid(f"{where} is missing.")
-    name = holder[field]
+def _name(holder: dict[str, Any], member: str) -> str:
+    if member not in holder:
+        raise _Wrong(f".{member} is missing.")
+    name = holder[member]
     if not isinstance(name, str) or isinstance(name, _LargeNumber):
-        raise BodyInvalid(f"{where} must be a text.")
+        raise _Wrong(f".{member} must be a text.")
     if not name.strip():
-        raise BodyInvalid(f"{where} must not be blank.")
+        raise _Wrong(f".{member} must not be blank.")
     return name
 
 
-def _value(item: dict[str, Any], where: str) -> str:
+def _value(item: dict[str, Any]) -> str:
     """Read an id's value: text as it is, a whole number as its decimal text."""
     if "value" not in item:
-        raise BodyInvalid(f"{where} is missing.")
+        raise _Wrong(".value is missing.")
     value = item["value"]
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BodyInvalid(f"{where} must be a text or a whole number.")
+        raise _Wrong(".value must be a text or a whole number.")
     text = _decimal(value) if isinstance(value, _LargeNumber | int) else value
     if not text.strip():
-        raise BodyInvalid(f"{where} must not be blank.")
+        raise _Wrong(".value must not be blank.")
     if len(text.encode()) > MAX_ID_BYTES:
-        raise BodyInvalid(f"{where} is longer than {MAX_ID_BYTES:,} bytes.")
+        raise _Wrong(f".value is longer than {MAX_ID_BYTES:,} bytes.")
     return text
 
 

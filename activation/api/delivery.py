@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from activation.api.formats import headers_of
+from django.utils.http import parse_etags
+
+from activation.api.formats import headers_of, weights_in
 
 COMPRESSED_ABOVE = 1_024
 _LEVEL = 1  # JSON of a profile: a fifth larger than at the highest level, in a tenth of the time
@@ -44,17 +46,11 @@ def deliver(body: bytes, meta: Mapping[str, object]) -> Delivery:
 
 def takes_gzip(header: str) -> bool:
     """Tell whether an `Accept-Encoding` header takes gzip: by name or as any, and not weighed with nothing."""
-    weights: dict[str, float] = {}
-    for part in header.lower().split(","):
-        name, _, weight = part.partition(";")
-        try:
-            weights[name.strip()] = float(weight.strip().removeprefix("q=") or 1)
-        except ValueError:
-            weights[name.strip()] = 0.0
+    weights = weights_in(header, unreadable=0.0)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def _names(header: str, tag: str) -> bool:
     """Tell whether an `If-None-Match` header names the tag, compared weakly."""
     bare = tag.removeprefix("W/")
-    return any(each.strip().removeprefix("W/") in {bare, "*"} for each in header.split(","))
+    return any(each.removeprefix("W/") in {bare, "*"} for each in parse_etags(header))

@@ -1,6 +1,6 @@
 """JSON in and out for DRF: compact, by orjson, whatever content type a client names."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import orjson
@@ -72,20 +72,22 @@ def accepts_json(header: str) -> bool:
     """Tell whether an `Accept` header takes JSON: the closest range decides, and weighs more than nothing."""
     if header in {"", "*/*", MEDIA_TYPE}:
         return True
-    weights = dict(_ranges(header))
+    weights = weights_in(header, unreadable=1.0)
     closest = next((name for name in (MEDIA_TYPE, "application/*", "*/*") if name in weights), None)
     return closest is not None and weights[closest] > 0
 
 
-def _ranges(header: str) -> Iterator[tuple[str, float]]:
-    """Yield the media ranges of an `Accept` header with their weights."""
+def weights_in(header: str, *, unreadable: float) -> dict[str, float]:
+    """Return what an `Accept` header or one like it names, each with its weight; `unreadable` is that of a bad one."""
+    found = {}
     for part in header.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
         try:
-            yield name, float(weight)
+            found[name] = float(weight)
         except ValueError:
-            yield name, 1.0
+            found[name] = unreadable
+    return found
 
 
 def envelope(entity: str, echo: Mapping[str, object], profile: Profile) -> bytes:

@@ -8,25 +8,18 @@ import orjson
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from activation import look_ups
 from activation.api import bodies, options
-from activation.api.requests import TokenRate, delivered, destination_id, identity_of, raw_body
+from activation.api.requests import ApiView, delivered, destination_id, identity_of, raw_body
 from activation.diagnoses import Diagnosis
 from activation.look_ups import Freshness, LookUp
 
 
-class BatchView(APIView):
+class BatchView(ApiView):
     """`/v2/activation/batch`: fetch up to 1,000 profiles."""
 
     http_method_names = ["post"]
-    throttle_classes = (TokenRate,)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
-        return {}
 
     def post(self, request: Request) -> HttpResponse:
         """Answer with one result for each id, in order."""

@@ -8,33 +8,26 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
 from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.identities import TokenIdentity
 from activation import serving, syncs
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
-from activation.api.requests import TokenRate, identity_of
+from activation.api.requests import ApiView, identity_of
 from activation.api.times import as_text
 from activation.models import RunState, Source, SyncRun
 from projects.access import project_by_public_id
 from projects.models import Project
 
 
-class ProjectSyncsView(APIView):
+class ProjectSyncsView(ApiView):
     """`GET …/syncs?state=&runId=&page=&per_page=` → `{"syncs", "paging"}`, newest first.
 
     `runId` is a Profiles run's: its syncs are those that cover it and no newer one.
     """
 
     http_method_names = ["get"]
-    throttle_classes = (TokenRate,)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
-        return {}
 
     def get(self, request: Request, project_id: str) -> HttpResponse:
         """List a project's syncs."""

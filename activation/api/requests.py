@@ -35,6 +35,17 @@ class TokenRate(BaseThrottle):
         return self.seconds
 
 
+class ApiView(APIView):
+    """What the API's views share: a token's rate counts, and `Allow` is told with a 405 only."""
+
+    throttle_classes: tuple[type[BaseThrottle], ...] = (TokenRate,)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
+        return {}
+
+
 def identity_of(request: Request) -> TokenIdentity:
     """Return whose token came with the request; `TokenAuthentication` lets none through without one."""
     return cast("TokenIdentity", request.auth)

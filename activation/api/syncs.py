@@ -14,7 +14,6 @@ from django.http import Http404, HttpResponse, QueryDict
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.roles import Permission
 from activation import serving, syncs, tasks
@@ -23,7 +22,7 @@ from activation.api import bodies
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
-from activation.api.requests import TokenRate, identity_of, raw_body
+from activation.api.requests import ApiView, identity_of, raw_body
 from activation.api.times import as_text, asked_for
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
 from projects.api import Conflict
@@ -37,15 +36,8 @@ _STATUS_OF = {state: name for name, states in STATUSES.items() for state in stat
 _FULL = {"full": True, "incremental": False}
 
 
-class ConnectionView(APIView):
+class ConnectionView(ApiView):
     """What the four calls share: how a token's rate counts, and how a connection is found."""
-
-    throttle_classes = (TokenRate,)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """DRF's `Allow` belongs to a 405 only, where the error handler sets it."""
-        return {}
 
     def source(self, request: Request, connection_id: str, permission: Permission) -> Source:
         """Return the source, if the token may do that with it. Raises `Http404`, `PermissionRefused`, `AccessRefused`.

@@ -4,9 +4,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_safe
-from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
@@ -15,11 +13,9 @@ from activation.access import probe_for
 from activation.forms import ConnectForm, ExistingForm
 from activation.models import Activation, DestinationProbe, RedisDestination
 from activation.preconditions import preconditions
-from activation.views import earlier_tries, waking
+from activation.views import earlier_tries, probing, waking
 from projects.models import Project
 from projects.pages import project_page
-
-_ENDED = (DestinationProbe.State.PASSED, DestinationProbe.State.FAILED)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,16 +38,17 @@ def watch(request: SignedInRequest, project: Project, probe: str) -> HttpRespons
     found = probe_for(request.actor, probe)
     if found.project_id != project.pk:
         raise Http404
-    if found.state == DestinationProbe.State.PASSED:
-        return _arrived(request, project)
-    if request.htmx and found.state in _ENDED:
-        return HttpResponseClientRedirect(request.path)
-    if found.state == DestinationProbe.State.FAILED:
-        return _ask(request, project, connect=_again(project, found), probe=found)
-    page = "activation/_probe.html" if request.htmx else "activation/probe.html"
-    response = render(request, page, {"project": project, "probe": found})
-    patch_vary_headers(response, ("HX-Request",))
-    return response
+    return probing.watched(
+        request,
+        found,
+        passed=(
+            "Redis is connected and the sync is on. The first sync has started.",
+            _to_switch(request, project),
+        ),
+        again=lambda: _ask(request, project, connect=_again(request, project, found), probe=found),
+        page="activation/probe.html",
+        context={"project": project},
+    )
 
 
 def _use_existing(request: SignedInRequest, project: Project) -> HttpResponse:
@@ -73,29 +70,18 @@ def _connect(request: SignedInRequest, project: Project) -> HttpResponse:
     form = ConnectForm(request.POST, project=project, **earlier_tries.kept(earlier_tries.of(request)))
     if not form.is_valid():
         return _ask(request, project, connect=form)
-    settings, credentials = form.plain()
-    try:
-        probe = probes.request(
-            aim=probes.Aim(project=project),
-            name=form.cleaned_data["name"],
-            settings=settings,
-            credentials=credentials,
-            adopted=form.adopted(),
-            by=request.actor,
-            now=timezone.now(),
-        )
-    except probes.TooManyProbes as refusal:
-        form.add_error(None, str(refusal))
+    aim, name = probes.Aim(project=project), form.cleaned_data["name"]
+    probe = probing.ask(request, form, aim=aim, name=name, adopted=form.adopted())
+    if probe is None:
         return _ask(request, project, connect=form)
-    waking.for_probe(probe)
     where = {"organisation": request.organisation.slug, "project": project.slug, "probe": probe.public_id}
     return see_other("activation:probe", **where)
 
 
-def _again(project: Project, probe: DestinationProbe) -> ConnectForm:
+def _again(request: SignedInRequest, project: Project, probe: DestinationProbe) -> ConnectForm:
     """Return the form as it was filled in for a failed probe."""
     initial = {**probe.settings, **probe.adopted, "name": probe.name, "earlier": probe.public_id}
-    return ConnectForm(initial=initial, project=project, **earlier_tries.kept(probe))
+    return ConnectForm(initial=initial, project=project, **earlier_tries.kept(earlier_tries.own(request, probe)))
 
 
 def _ask(
@@ -120,12 +106,6 @@ def _ask(
     }
     refused = (existing and existing.errors) or (connect and connect.is_bound)
     return render(request, "activation/enable.html", context, status=422 if refused else 200)
-
-
-def _arrived(request: SignedInRequest, project: Project) -> HttpResponse:
-    messages.success(request, "Redis is connected and the sync is on. The first sync has started.")
-    target = _to_switch(request, project)
-    return HttpResponseClientRedirect(target.url) if request.htmx else target
 
 
 def _to_switch(request: SignedInRequest, project: Project) -> HttpResponseRedirect:

@@ -6,9 +6,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_safe
-from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
@@ -18,11 +16,10 @@ from activation.access import destination_for, probe_for
 from activation.destinations import DestinationInvalid
 from activation.models import DestinationProbe, RedisDestination
 from activation.place_forms import EditForm, NameForm
-from activation.views import earlier_tries, waking
+from activation.views import earlier_tries, probing
 
 _ANY = ["GET", "HEAD", "POST"]
 _EDIT = DestinationProbe.Purpose.EDIT
-_ENDED = (DestinationProbe.State.PASSED, DestinationProbe.State.FAILED)
 
 
 @require_http_methods(_ANY)
@@ -35,21 +32,9 @@ def show(request: SignedInRequest, destination: str) -> HttpResponse:
     form = _form(row, data=request.POST, earlier=earlier_tries.of(request, purpose=_EDIT, destination=row))
     if not form.is_valid():
         return _page(request, row, form=form)
-    settings, credentials = form.plain()
-    try:
-        probe = probes.request(
-            aim=probes.Aim(purpose=_EDIT, destination=row),
-            name=row.name,
-            settings=settings,
-            credentials=credentials,
-            adopted={},
-            by=request.actor,
-            now=timezone.now(),
-        )
-    except probes.TooManyProbes as refusal:
-        form.add_error(None, str(refusal))
+    probe = probing.ask(request, form, aim=probes.Aim(purpose=_EDIT, destination=row), name=row.name)
+    if probe is None:
         return _page(request, row, form=form)
-    waking.for_probe(probe)
     where = {"organisation": request.organisation.slug, "destination": row.public_id, "probe": probe.public_id}
     return see_other("activation:edit_probe", **where)
 
@@ -62,20 +47,18 @@ def watch(request: SignedInRequest, destination: str, probe: str) -> HttpRespons
     found = probe_for(request.actor, probe)
     if found.destination_id != row.pk or found.purpose != _EDIT:
         raise Http404
-    if found.state == DestinationProbe.State.PASSED:
-        messages.success(request, "The connection is tested and saved. Everything uses it within a second.")
-        target = see_other("activation:destination", request.organisation.slug, row.public_id)
-        return HttpResponseClientRedirect(target.url) if request.htmx else target
-    if request.htmx and found.state in _ENDED:
-        return HttpResponseClientRedirect(request.path)
-    if found.state == DestinationProbe.State.FAILED:
-        mine = earlier_tries.own(request, found)
-        return _page(request, row, form=_form(row, earlier=mine), probe=found)
-    template = "activation/_probe.html" if request.htmx else "activation/destination_probe.html"
-    context = {"destination": row, "probe": found, "back_to": "activation:edit", "back_words": "Edit"}
-    response = render(request, template, context)
-    patch_vary_headers(response, ("HX-Request",))
-    return response
+    mine = earlier_tries.own(request, found)
+    return probing.watched(
+        request,
+        found,
+        passed=(
+            "The connection is tested and saved. Everything uses it within a second.",
+            see_other("activation:destination", request.organisation.slug, row.public_id),
+        ),
+        again=lambda: _page(request, row, form=_form(row, earlier=mine), probe=found),
+        page="activation/destination_probe.html",
+        context={"destination": row, "back_to": "activation:edit", "back_words": "Edit"},
+    )
 
 
 @require_http_methods(_ANY)

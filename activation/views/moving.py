@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
+from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
@@ -15,11 +15,10 @@ from activation.access import destination_for, probe_for
 from activation.destinations import DestinationInvalid
 from activation.models import DestinationMove, DestinationProbe, RedisDestination
 from activation.place_forms import MoveForm
-from activation.views import earlier_tries, waking
+from activation.views import earlier_tries, probing, waking
 
 _ANY = ["GET", "HEAD", "POST"]
 _MOVE = DestinationProbe.Purpose.MOVE
-_ENDED = (DestinationProbe.State.PASSED, DestinationProbe.State.FAILED)
 
 
 @require_http_methods(_ANY)
@@ -43,21 +42,14 @@ def watch(request: SignedInRequest, destination: str, probe: str) -> HttpRespons
     found = probe_for(request.actor, probe)
     if found.destination_id != row.pk or found.purpose != _MOVE:
         raise Http404
-    if found.state == DestinationProbe.State.PASSED:
-        messages.success(request, "The new place is tested, and the move has begun.")
-        target = _to_page(request, row)
-        return HttpResponseClientRedirect(target.url) if request.htmx else target
-    if request.htmx and found.state in _ENDED:
-        return HttpResponseClientRedirect(request.path)
-    if found.state == DestinationProbe.State.FAILED:
-        initial = {**found.settings, "earlier": found.public_id}
-        form = MoveForm(initial=initial, destination=row, **earlier_tries.kept(earlier_tries.own(request, found)))
-        return _page(request, row, form=form, probe=found)
-    template = "activation/_probe.html" if request.htmx else "activation/destination_probe.html"
-    context = {"destination": row, "probe": found, "back_to": "activation:move", "back_words": "Move"}
-    response = render(request, template, context)
-    patch_vary_headers(response, ("HX-Request",))
-    return response
+    return probing.watched(
+        request,
+        found,
+        passed=("The new place is tested, and the move has begun.", _to_page(request, row)),
+        again=lambda: _page(request, row, form=_again(request, row, found), probe=found),
+        page="activation/destination_probe.html",
+        context={"destination": row, "back_to": "activation:move", "back_words": "Move"},
+    )
 
 
 @require_http_methods(_ANY)
@@ -123,25 +115,24 @@ def _test(request: SignedInRequest, row: RedisDestination) -> HttpResponse:
     settings, credentials = form.plain()
     try:
         moves.verify(row, settings=settings, credentials=credentials)
-        probe = probes.request(
-            aim=probes.Aim(purpose=_MOVE, destination=row),
-            name=row.name,
-            settings=settings,
-            credentials=credentials,
-            adopted={},
-            by=request.actor,
-            now=timezone.now(),
-        )
     except DestinationInvalid as invalid:
         for name, words in invalid.errors.items():
             form.add_error(name if name in form.fields else None, words)
         return _page(request, row, form=form)
-    except (moves.MoveRefused, probes.TooManyProbes) as refusal:
+    except moves.MoveRefused as refusal:
         form.add_error(None, str(refusal))
         return _page(request, row, form=form)
-    waking.for_probe(probe)
+    probe = probing.ask(request, form, aim=probes.Aim(purpose=_MOVE, destination=row), name=row.name)
+    if probe is None:
+        return _page(request, row, form=form)
     where = {"organisation": request.organisation.slug, "destination": row.public_id, "probe": probe.public_id}
     return see_other("activation:move_probe", **where)
+
+
+def _again(request: SignedInRequest, row: RedisDestination, probe: DestinationProbe) -> MoveForm:
+    """Return the form as it was filled in for a failed test."""
+    initial = {**probe.settings, "earlier": probe.public_id}
+    return MoveForm(initial=initial, destination=row, **earlier_tries.kept(earlier_tries.own(request, probe)))
 
 
 def _page(

@@ -5,10 +5,12 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpResponse
+from rest_framework.request import Request
 
+from activation.api.formats import MEDIA_TYPE
 from activation.api.openapi import operations, schemas
+from activation.api.requests import ApiView
 
 _ABOUT = (
     "Read and delete your customers' profiles in real time, start syncs and read how they went. Every call carries a "
@@ -16,11 +18,17 @@ _ABOUT = (
 )
 
 
-@require_safe
-def show(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Answer with the document."""
-    body = orjson.dumps(document())
-    return HttpResponse(body, content_type="application/json", headers={"Cache-Control": "public, max-age=300"})
+class DocumentView(ApiView):
+    """`GET /v2/openapi.json`, without a token."""
+
+    http_method_names = ["get", "head"]
+    authentication_classes = ()
+    throttle_classes = ()
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer with the document."""
+        body = orjson.dumps(document())
+        return HttpResponse(body, content_type=MEDIA_TYPE, headers={"Cache-Control": "public, max-age=300"})
 
 
 @cache
