@@ -2,6 +2,7 @@
 
 Logged out → the log-in page and back. A stranger gets the same 404 as for an address that does not exist, so slugs
 tell nothing. A member whose role is too weak gets a 403 that says so; so does one whom a use case refuses later on.
+A member without the second factor that the organisation asks for is sent to the page where they set one up.
 """
 
 from collections.abc import Callable
@@ -10,18 +11,22 @@ from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from accounts import sessions, two_factor
 from accounts.actors import Actor, PermissionRefused
 from accounts.addresses import client_address
 from accounts.models import Membership, Organisation, User
-from accounts.roles import Permission, Role
+from accounts.roles import Permission
 
 P = ParamSpec("P")
+_LAST = "organisation"
 
 
 class SignedInRequest(HttpRequest):
@@ -49,8 +54,10 @@ def organisation_page(*, permission: Permission = Permission.VIEW) -> Callable[[
             if not request.user.is_authenticated:
                 return to_login(request)
             signed_in = cast("SignedInRequest", request)
-            signed_in.actor = member(request, organisation)
-            signed_in.organisation = signed_in.actor.organisation
+            actor = member(request, organisation)
+            if two_factor.is_missing(actor.user_id, actor.organisation):
+                return _to_second_factor(request, actor.organisation)
+            _enter(signed_in, actor)
             try:
                 signed_in.actor.require(permission)
                 response = view(signed_in, *args, **kwargs)
@@ -66,37 +73,61 @@ def organisation_page(*, permission: Permission = Permission.VIEW) -> Callable[[
     return decorate
 
 
-def signed_in_page(view: Page[P]) -> View:
-    """Make a view a page of a person rather than of an organisation; logged out → the log-in page and back."""
+def signed_in_page(view: Callable[..., HttpResponseBase]) -> View:
+    """Make a view a page of a person rather than of an organisation; logged out → the log-in page and back.
+
+    It is framed by the organisation that the person was last in, if that lets them in.
+    """
 
     @wraps(view)
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return to_login(request)
-        return view(cast("SignedInRequest", request), *args, **kwargs)
+        membership = last_membership(request)
+        if membership is not None and not two_factor.is_missing(request.user.pk, membership.organisation):
+            _enter(cast("SignedInRequest", request), _as_actor(membership, request))
+        else:
+            sessions.note(request, user=request.user, now=timezone.now())
+        response = view(request, *args, **kwargs)
+        if not response.has_header("Cache-Control"):
+            patch_cache_control(response, private=True, no_cache=True)
+        return response
 
     return page
 
 
+def last_membership(request: HttpRequest) -> Membership | None:
+    """Return the person's membership of the organisation they were last in, else of their first by name."""
+    memberships = Membership.objects.filter(user=request.user.pk).select_related("organisation", "user")
+    last = memberships.filter(organisation__slug=request.session.get(_LAST, "")).first()
+    return last or memberships.order_by("organisation__name", "pk").first()
+
+
 def member(request: HttpRequest, slug: str) -> Actor:
     """Return the person as an actor of the organisation; `Http404` for a stranger and for a slug nobody has."""
-    membership = (
-        Membership.objects.select_related("organisation").filter(user=request.user.pk, organisation__slug=slug).first()
-    )
+    memberships = Membership.objects.select_related("organisation", "user")
+    membership = memberships.filter(user=request.user.pk, organisation__slug=slug).first()
     if membership is None:
         raise Http404
-    return as_actor(membership, request)
+    return _as_actor(membership, request)
 
 
-def as_actor(membership: Membership, request: HttpRequest) -> Actor:
-    """Return the logged-in person of `membership` as an actor who came with `request`."""
-    return Actor(
-        organisation=membership.organisation,
-        role=Role(membership.role),
-        name=request.user.get_username(),
-        user_id=membership.user_id,
-        address=client_address(request.META),
-    )
+def _as_actor(membership: Membership, request: HttpRequest) -> Actor:
+    return Actor.member(membership, address=client_address(request.META))
+
+
+def _enter(request: SignedInRequest, actor: Actor) -> None:
+    """Put the person into the organisation, and remember it as the one they were last in."""
+    request.actor, request.organisation = actor, actor.organisation
+    sessions.note(request, user=request.user, now=timezone.now())
+    if request.session.get(_LAST) != actor.organisation.slug:
+        request.session[_LAST] = actor.organisation.slug
+
+
+def _to_second_factor(request: HttpRequest, organisation: Organisation) -> HttpResponse:
+    messages.error(request, f"{organisation.name} requires two-factor log-in. Set it up here, then go on.")
+    page = resolve_url("mfa_index")
+    return HttpResponseClientRedirect(page) if getattr(request, "htmx", None) else see_other(page)
 
 
 def see_other(to: str, *args: object, **kwargs: object) -> HttpResponseRedirect:

@@ -5,8 +5,8 @@ Every use case takes `by: Actor`, asks it for the permission it needs and hands 
 
 from dataclasses import dataclass
 
-from accounts.models import Organisation
-from accounts.roles import Permission, Role, allows
+from accounts.models import Membership, Organisation
+from accounts.roles import GRANTABLE, Permission, Role, allows
 
 SYSTEM = "Activation API"
 
@@ -24,7 +24,7 @@ class Actor:
     """Somebody who acts in one organisation with one role.
 
     `name` is a person's e-mail address (or `SYSTEM`), `token` the name of the token they act by, `address` the IP
-    address the request came from.
+    address the request came from, `grants` what an Admin granted them beyond the role.
     """
 
     organisation: Organisation
@@ -33,6 +33,19 @@ class Actor:
     user_id: int | None = None
     token: str = ""
     address: str | None = None
+    grants: frozenset[Permission] = frozenset()
+
+    @classmethod
+    def member(cls, membership: Membership, *, address: str | None = None) -> "Actor":
+        """Return a person as a member of an organisation; `membership` comes with both."""
+        return cls(
+            organisation=membership.organisation,
+            role=Role(membership.role),
+            name=membership.user.email,
+            user_id=membership.user_id,
+            address=address,
+            grants=GRANTABLE if membership.sees_personal_data else frozenset(),
+        )
 
     @classmethod
     def system(cls, organisation: Organisation) -> "Actor":
@@ -40,8 +53,8 @@ class Actor:
         return cls(organisation=organisation, role=Role.ADMIN, name=SYSTEM)
 
     def may(self, permission: Permission) -> bool:
-        """Tell whether the actor's role includes `permission`."""
-        return allows(self.role, permission)
+        """Tell whether the actor's role includes `permission`, or an Admin granted it."""
+        return allows(self.role, permission) or permission in self.grants
 
     def require(self, permission: Permission) -> None:
         """Raise `PermissionRefused` unless the actor's role includes `permission`."""

@@ -1,47 +1,25 @@
-"""What people type on the pages of accounts, checked and turned into values."""
+"""What people type about organisations and themselves, checked and turned into values."""
 
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
-from allauth.account.forms import LoginForm as AllauthLoginForm
 from django import forms
 from django.contrib.auth import password_validation
 
-from accounts import roles, token_limits
+from accounts.login_forms import PASSWORD_HELP
 from accounts.models import User
+from accounts.names import NameField
 from accounts.roles import Role
 
-PASSWORD_HELP = "At least 10 characters, not a common password, and unlike your name and e-mail address."  # noqa: S105 - a help text
-NEVER, CUSTOM = "never", "custom"
-EXPIRIES = (
-    ("30", "30 days"),
-    ("90", "90 days"),
-    ("365", "1 year"),
-    (CUSTOM, "On a day of your choice"),
-    (NEVER, "Never"),
-)
 
-
-class LoginForm(AllauthLoginForm):  # type: ignore[misc]  # allauth has no types
-    """allauth's, with labels instead of placeholders."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _name(self.fields["login"], "E-mail")
-        _name(self.fields["password"], "Password")
-        if "remember" in self.fields:
-            _name(self.fields["remember"], "Keep me logged in on this device")
-
-
-class ChangePasswordForm(AllauthChangePasswordForm):  # type: ignore[misc]  # allauth has no types
-    """allauth's, with labels instead of placeholders."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _name(self.fields["oldpassword"], "Current password")
-        _name(self.fields["password1"], "New password", PASSWORD_HELP)
-        _name(self.fields["password2"], "New password again")
+def password_field() -> forms.CharField:
+    """Return a field for a password that somebody chooses."""
+    return forms.CharField(
+        label="Password",
+        max_length=1000,
+        strip=False,
+        help_text=PASSWORD_HELP,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
 
 
 class SetUpForm(forms.Form):
@@ -53,158 +31,109 @@ class SetUpForm(forms.Form):
         help_text="Printed on the server by manage.py setup_code; good for an hour and five tries.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "mono", "spellcheck": "false"}),
     )
-    organisation = forms.CharField(
-        label="Organisation",
-        max_length=100,
-        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
-    )
-    name = forms.CharField(label="Your name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    organisation = NameField(label="Organisation", widget=forms.TextInput(attrs={"autocomplete": "organization"}))
+    name = NameField(label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
     email = forms.EmailField(
         label="Your e-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
     )
-    password = forms.CharField(
-        label="Password",
-        max_length=1000,
-        strip=False,
-        help_text=PASSWORD_HELP,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
+    password = password_field()
 
     def clean(self) -> dict[str, Any]:
         """Hold the password against the rules, the person's own name and address included."""
         values: dict[str, Any] = self.cleaned_data
-        if "password" in values:
-            person = User(email=values.get("email", ""), name=values.get("name", ""))
-            try:
-                password_validation.validate_password(values["password"], person)
-            except forms.ValidationError as error:
-                self.add_error("password", error)
+        _check_password(self, User(email=values.get("email", ""), name=values.get("name", "")))
         return values
-
-
-def _lines(label: str, help_text: str) -> forms.CharField:
-    look = {"rows": 2, "class": "mono", "spellcheck": "false", "autocomplete": "off"}
-    return forms.CharField(
-        label=label, help_text=help_text, required=False, max_length=20_000, widget=forms.Textarea(attrs=look)
-    )
-
-
-class NewTokenForm(forms.Form):
-    """A token to generate: its name, a role up to the person's own, and when it ends."""
-
-    name = forms.CharField(
-        label="Token name",
-        max_length=100,
-        help_text="What will use it, so that you know later which one to delete.",
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-    role = forms.ChoiceField(label="Role")
-    expiry = forms.ChoiceField(label="Expires", choices=EXPIRIES, initial="90")
-    expires_on = forms.DateField(
-        label="Last day",
-        required=False,
-        help_text="Only for a day of your choice: the token works until the end of it (UTC).",
-        widget=forms.DateInput(attrs={"type": "date"}),
-    )
-    verbs = forms.MultipleChoiceField(
-        label="Calls",
-        required=False,
-        choices=list(token_limits.VERBS.items()),
-        widget=forms.CheckboxSelectMultiple,
-        help_text="None chosen: all that its role allows.",
-    )
-    destinations = _lines("Destinations", "Destination IDs, one a line. Empty: all of the organisation.")
-    entities = _lines("Entities", "Names such as user, one a line. Empty: all.")
-    networks = _lines("Networks", "Where it is used from, one a line, such as 192.0.2.0/24. Empty: anywhere.")
-    rate = forms.IntegerField(
-        label="Requests per second",
-        required=False,
-        min_value=1,
-        max_value=token_limits.HIGHEST_RATE,
-        help_text="In each API process. Empty: no limit.",
-    )
-
-    limits = ("verbs", "destinations", "entities", "networks", "rate")
-
-    def __init__(self, *args: Any, own_role: Role, now: datetime, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._now = now
-        role = self.fields["role"]
-        assert isinstance(role, forms.ChoiceField)
-        role.choices = [(choice.value, choice.label) for choice in roles.up_to(own_role)]
-        role.help_text = "A token never does more than this, nor more than you may at the time it is used. "
-        role.help_text += (
-            "Calling the Activation API needs Admin."
-            if own_role == Role.ADMIN
-            else "Calling the Activation API needs Admin, which only Admins can give."
-        )
-
-    def clean(self) -> dict[str, Any]:
-        """Ask for the day where one was promised, and for one that is still to come."""
-        values: dict[str, Any] = self.cleaned_data
-        if values.get("expiry") == CUSTOM and "expires_on" in values:
-            day: date | None = values["expires_on"]
-            if day is None:
-                self.add_error("expires_on", "Choose the last day, or another expiry.")
-            elif _end_of(day) <= self._now:
-                self.add_error("expires_on", "This day is over. Choose a later one.")
-        try:
-            token_limits.checked(self.given_limits)
-        except token_limits.LimitsInvalid as invalid:
-            for name, message in invalid.errors.items():
-                self.add_error(name, message)
-        return values
-
-    @property
-    def given_limits(self) -> dict[str, Any]:
-        """What the token is to be limited to, as it was typed."""
-        return {name: self.cleaned_data[name] for name in self.limits if self.cleaned_data.get(name)}
-
-    @property
-    def shown(self) -> list[forms.BoundField]:
-        """The fields always shown."""
-        return [field for field in self if field.name not in self.limits]
-
-    @property
-    def folded(self) -> list[forms.BoundField]:
-        """The limits."""
-        return [self[name] for name in self.limits]
-
-    @property
-    def limits_are_open(self) -> bool:
-        """Tell whether the limits must be open: something in them is filled in or wrong."""
-        return any(self[name].value() or self[name].errors for name in self.limits)
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """The moment the token ends at; None is never."""
-        expiry: str = self.cleaned_data["expiry"]
-        if expiry == NEVER:
-            return None
-        if expiry == CUSTOM:
-            return _end_of(self.cleaned_data["expires_on"])
-        return self._now + timedelta(days=int(expiry))
 
 
 class RoleForm(forms.Form):
-    """A member's role."""
+    """A member's role, and what an Admin may grant an Editor beyond it."""
 
     role = forms.ChoiceField(label="Role", choices=Role.choices, widget=forms.RadioSelect)
+    sees_personal_data = forms.BooleanField(
+        label="Sees personal data",
+        required=False,
+        help_text="Lets an Editor look up profiles and see sample rows and failed ids, as Admins may.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["sees_personal_data"].shown_with = "role=editor"  # type: ignore[attr-defined]  # for form_field
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(
+        label="E-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.VIEWER, widget=forms.RadioSelect)
+
+    def clean_email(self) -> str:
+        """Addresses are kept in lower case, so that one names one person."""
+        email: str = self.cleaned_data["email"]
+        return email.lower()
+
+
+class JoinForm(forms.Form):
+    """The account of somebody who accepts an invitation and has none."""
+
+    name = NameField(label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    password = password_field()
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._email = email
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the password against the rules, the person's own name and address included."""
+        values: dict[str, Any] = self.cleaned_data
+        _check_password(self, User(email=self._email, name=values.get("name", "")))
+        return values
+
+
+class OrganisationForm(forms.Form):
+    """What an organisation is called, and what it asks of its members."""
+
+    name = NameField(label="Name", widget=forms.TextInput(attrs={"autocomplete": "organization"}))
+    requires_two_factor = forms.BooleanField(
+        label="Require two-factor log-in",
+        required=False,
+        help_text="Members without a second factor see nothing here until they have set one up. Tokens go on working.",
+    )
+
+
+class NewOrganisationForm(forms.Form):
+    """Another organisation."""
+
+    name = NameField(
+        label="Name",
+        help_text="It has members, projects, destinations and tokens of its own. You become its first Admin.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
 
 
 class ProfileForm(forms.Form):
     """What colleagues see of a person."""
 
-    name = forms.CharField(label="Name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = NameField(label="Name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
 
 
-def _name(field: forms.Field, label: str, help_text: str = "") -> None:
-    field.label, field.help_text = label, help_text
-    field.widget.attrs.pop("placeholder", None)
+class EmailForm(forms.Form):
+    """The address somebody wants to log in with from now on."""
+
+    email = forms.EmailField(
+        label="New e-mail",
+        max_length=254,
+        help_text="We send a link to it. Your present address counts until you open the link.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
 
 
-def _end_of(day: date) -> datetime:
-    """Return the first moment after `day` in UTC. The last day there is has no day after it and ends a second early."""
-    if day == date.max:
-        return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
-    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=UTC)
+def _check_password(form: forms.Form, person: User) -> None:
+    """Hold the password of `form` against the rules, unlike the name and address of `person`."""
+    password = form.cleaned_data.get("password")
+    if password:
+        try:
+            password_validation.validate_password(password, person)
+        except forms.ValidationError as error:
+            form.add_error("password", error)

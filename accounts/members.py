@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from accounts import audit, tokens
 from accounts.actors import Actor, PermissionRefused
-from accounts.models import Membership, Organisation, User
+from accounts.models import Invitation, Membership, Organisation, User
 from accounts.roles import Permission, Role, allows
 
 
@@ -37,7 +37,7 @@ def add(*, email: str, role: Role, name: str = "", password: str | None = None, 
 
     `name` and `password` of an existing account stay as they are. Raises `AlreadyMember`, `PermissionRefused`.
     """
-    _lock(by)
+    lock(by)
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
         user = User.objects.create_user(email, password, name=name)
@@ -51,37 +51,46 @@ def add(*, email: str, role: Role, name: str = "", password: str | None = None, 
 
 
 @transaction.atomic
-def change_role(membership_id: int, *, role: Role, by: Actor, now: datetime) -> Membership:
-    """Give a member another role; their tokens never do more than it from now on.
+def change_role(member: str, *, role: Role, sees_personal_data: bool = False, by: Actor, now: datetime) -> Membership:
+    """Give the member of a public id another role; their tokens never do more than it from now on.
 
-    Raises `Membership.DoesNotExist`, `LastAdmin`, `PermissionRefused`.
+    An Editor may be let see personal data; the other roles take no heed of `sees_personal_data`. Invitations of
+    somebody who may no longer invite are withdrawn. Raises `Membership.DoesNotExist`, `LastAdmin`, `PermissionRefused`.
     """
-    _lock(by)
-    membership = of(by).get(pk=membership_id)
-    former = Role(membership.role)
-    if former == role:
+    lock(by)
+    membership = of(by).get(public_id=member)
+    former, former_grant = Role(membership.role), membership.sees_personal_data
+    grant = sees_personal_data and role == Role.EDITOR
+    if (former, former_grant) == (role, grant):
         return membership
     if role != Role.ADMIN:
         _keep_an_admin(membership)
-    membership.role = role
-    membership.save(update_fields=["role"])
-    _record("member_changed", membership, by=by, now=now, details={"role": role.value, "former_role": former.value})
+    membership.role, membership.sees_personal_data = role, grant
+    membership.save(update_fields=["role", "sees_personal_data"])
+    details: dict[str, object] = {"role": role.value, "former_role": former.value}
+    if grant != former_grant:
+        details["sees_personal_data"] = grant
+    if not allows(role, Permission.MANAGE_MEMBERS):
+        _withdraw_invitations(membership, now=now)
+    _record("member_changed", membership, by=by, now=now, details=details)
     return membership
 
 
 @transaction.atomic
-def remove(membership_id: int, *, by: Actor, now: datetime) -> None:
-    """End a membership and delete the person's tokens in this organisation, so that coming back revives none.
+def remove(member: str, *, by: Actor, now: datetime) -> None:
+    """End the membership of a public id and delete the person's tokens in this organisation: coming back revives none.
 
     Raises `Membership.DoesNotExist`, `LastAdmin`, `PermissionRefused`.
     """
-    _lock(by)
-    membership = of(by).get(pk=membership_id)
-    _keep_an_admin(membership)
-    deleted = tokens.revoke_all_of(membership.user_id, by=by, now=now)
-    details: dict[str, object] = {"role": membership.role, "deleted_tokens": deleted}
-    _record("member_removed", membership, by=by, now=now, details=details)
-    membership.delete()
+    lock(by)
+    _end("member_removed", of(by).get(public_id=member), by=by, now=now)
+
+
+@transaction.atomic
+def leave(*, by: Actor, now: datetime) -> None:
+    """End the actor's own membership, as `remove` would. Raises `Membership.DoesNotExist`, `LastAdmin`."""
+    Organisation.objects.select_for_update().get(pk=by.organisation.pk)
+    _end("member_left", of(by).get(user=by.user_id), by=by, now=now)
 
 
 def of(by: Actor) -> QuerySet[Membership]:
@@ -89,8 +98,11 @@ def of(by: Actor) -> QuerySet[Membership]:
     return Membership.objects.filter(organisation=by.organisation).select_related("user").order_by("user__email")
 
 
-def _lock(by: Actor) -> None:
-    """Serialise changes to the organisation's members, then make sure `by` may still make them."""
+def lock(by: Actor) -> None:
+    """Serialise changes to the organisation's members, then make sure `by` may still make them.
+
+    Raises `PermissionRefused`.
+    """
     Organisation.objects.select_for_update().get(pk=by.organisation.pk)
     by.require(Permission.MANAGE_MEMBERS)
     if by.user_id is None:
@@ -98,6 +110,21 @@ def _lock(by: Actor) -> None:
     present = Membership.objects.filter(organisation=by.organisation, user=by.user_id).values_list("role", flat=True)
     if not any(allows(Role(role), Permission.MANAGE_MEMBERS) for role in present):
         raise PermissionRefused(Permission.MANAGE_MEMBERS)
+
+
+def _end(action: str, membership: Membership, *, by: Actor, now: datetime) -> None:
+    _keep_an_admin(membership)
+    deleted = tokens.revoke_all_of(membership.user_id, by=by, now=now)
+    _withdraw_invitations(membership, now=now)
+    details: dict[str, object] = {"role": membership.role, "deleted_tokens": deleted}
+    _record(action, membership, by=by, now=now, details=details)
+    membership.delete()
+
+
+def _withdraw_invitations(membership: Membership, *, now: datetime) -> None:
+    """Close what somebody offered who may no longer offer it: it could be an offer to themselves."""
+    made = Invitation.objects.filter(organisation=membership.organisation_id, invited_by=membership.user_id)
+    made.filter(accepted_at=None, withdrawn_at=None).update(withdrawn_at=now)
 
 
 def _keep_an_admin(membership: Membership) -> None:
@@ -112,7 +139,7 @@ def _record(action: str, membership: Membership, *, by: Actor, now: datetime, de
         action,
         by=by,
         target_type="member",
-        target_id=str(membership.user_id),
+        target_id=membership.public_id,
         target=membership.user.email,
         details=details,
         now=now,

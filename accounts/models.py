@@ -31,6 +31,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     """A person. Logs in with an e-mail address; what they may do is their memberships' business."""
 
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     email = models.EmailField("e-mail", unique=True, max_length=254)
     name = models.CharField(max_length=100, blank=True)
     is_active = models.BooleanField(default=True)
@@ -54,6 +55,7 @@ class Organisation(models.Model):
     public_id = models.CharField(max_length=100, unique=True, default=new_public_id, editable=False)
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=60, unique=True)
+    requires_two_factor = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
@@ -61,21 +63,78 @@ class Organisation(models.Model):
 
 
 class Membership(models.Model):
-    """A person's role in an organisation. `accounts.members` keeps at least one Admin in each."""
+    """A person's role in an organisation. `accounts.members` keeps at least one Admin in each.
 
+    `sees_personal_data` is what an Admin may grant to an Editor; Admins see it anyway.
+    """
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
+    sees_personal_data = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("user", "organisation"), name="one_membership_each"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_is_known"),
+            models.CheckConstraint(
+                condition=Q(sees_personal_data=False) | Q(role=Role.EDITOR), name="membership_grant_is_an_editors"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.organisation_id}: {self.role}"
+
+
+class Invitation(models.Model):
+    """An offer to join an organisation, open until it is accepted or withdrawn or has expired.
+
+    The link's secret is stored as a keyed digest only.
+    """
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(max_length=254)
+    role = models.CharField(max_length=10, choices=Role)
+    digest = models.BinaryField(max_length=32)
+    pepper_version = models.PositiveIntegerField()
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    renewed_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("organisation", "email"),
+                condition=Q(accepted_at=None, withdrawn_at=None),
+                name="one_open_invitation_each",
+            ),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="invitation_email_is_lower_case"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_is_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"invitation {self.public_id}"
+
+
+class BrowserSession(models.Model):
+    """A browser in which a person is logged in, as their security page lists it; `accounts.sessions` keeps it."""
+
+    public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    browser = models.CharField(max_length=200, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"session {self.public_id}"
 
 
 class PersonalAccessToken(models.Model):

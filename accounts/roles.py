@@ -24,6 +24,7 @@ class Permission(StrEnum):
     RUN_SYNCS = "run_syncs"
     REPORT_RUNS = "report_runs"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_ORGANISATION = "manage_organisation"
     MANAGE_CREDENTIALS = "manage_credentials"
     MANAGE_ACTIVATION = "manage_activation"
     MANAGE_ALERTS = "manage_alerts"
@@ -40,7 +41,8 @@ DESCRIPTIONS: dict[Permission, str] = {
     Permission.EDIT_PROJECTS: "Create projects and change their specification and schedule",
     Permission.RUN_SYNCS: "Start and stop syncs",
     Permission.REPORT_RUNS: "Start Profiles runs, and report finished ones",
-    Permission.MANAGE_MEMBERS: "Add, change and remove members",
+    Permission.MANAGE_MEMBERS: "Invite, change and remove members, and release a lock-out",
+    Permission.MANAGE_ORGANISATION: "Rename the organisation, require two-factor log-in, and create another one",
     Permission.MANAGE_CREDENTIALS: "Connect warehouses and Redis destinations, and test connections",
     Permission.MANAGE_ACTIVATION: "Turn the sync to Redis on and off",
     Permission.MANAGE_ALERTS: "Say who is alerted about syncs, by e-mail and webhook",
@@ -61,6 +63,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.EDITOR: _EDITOR,
     Role.VIEWER: _VIEWER,
 }
+
+# What an Admin may grant to an Editor beyond the role.
+GRANTABLE = frozenset({Permission.SEE_PERSONAL_DATA})
 
 # From weakest to strongest; a token acts with the weaker of two roles.
 _STRENGTH = {Role.VIEWER: 0, Role.EDITOR: 1, Role.ADMIN: 2}

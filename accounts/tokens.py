@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts import audit, roles, token_limits, token_texts, vault
+from accounts import audit, names, roles, token_limits, token_texts, vault
 from accounts.actors import Actor, PermissionRefused
 from accounts.identities import IdentityUnavailable, TokenIdentity, TokenRejected, identify
 from accounts.models import Membership, PersonalAccessToken
@@ -88,8 +88,9 @@ def issue(
 ) -> IssuedToken:
     """Generate a token for the person `by`; it never does more than they may, and no more than its `limits`.
 
-    Raises `RoleTooStrong`, `ExpiryPassed`, `NotAMember`, `token_limits.LimitsInvalid`.
+    Raises `RoleTooStrong`, `ExpiryPassed`, `NotAMember`, `names.NameRefused`, `token_limits.LimitsInvalid`.
     """
+    name = names.checked(name)
     kept = token_limits.checked(limits or {})
     if role not in roles.up_to(by.role):
         raise RoleTooStrong(role)

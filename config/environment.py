@@ -110,6 +110,15 @@ class Environment:
         )
         return _sqlite(":memory:")
 
+    def web_address(self, name: str) -> str:
+        """Return an address of another service without its last slash: https, or http on this machine; "" without."""
+        value = self._raw(name).rstrip("/")
+        url = urlsplit(value)
+        safe = url.scheme == "https" or (url.scheme == "http" and _is_here(url.hostname or ""))
+        if value and not (safe and url.hostname):
+            self._problems.append(f"{name} must look like https://login.example.com.")
+        return value
+
     def email(self, name: str) -> email_urls.EmailService:
         """Return how e-mail is sent; without a value, not at all."""
         try:
@@ -132,6 +141,10 @@ class Environment:
         except OSError as error:
             self._problems.append(f"{name}_FILE names a file that cannot be read ({error.strerror}).")
             return ""
+
+
+def _is_here(host: str) -> bool:
+    return host in {"localhost", "127.0.0.1", "::1"}
 
 
 def _sqlite(path: str) -> dict[str, object]:

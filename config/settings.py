@@ -33,6 +33,22 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 FAST_READS = env.flag("FAST_READS", default=True)
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 
+# Single sign-on is on where an issuer is named (docs/operating.md).
+OIDC_NAME = env.text("OIDC_NAME", default="single sign-on")
+OIDC_ISSUER = env.web_address("OIDC_ISSUER")
+OIDC_EMAIL_VERIFIED = env.flag("OIDC_EMAIL_VERIFIED")
+_SINGLE_SIGN_ON = (
+    {
+        "provider_id": "sso",
+        "name": OIDC_NAME,
+        "client_id": env.text("OIDC_CLIENT_ID", hint="OIDC_ISSUER is set: name the client too."),
+        "secret": env.text("OIDC_CLIENT_SECRET", hint="OIDC_ISSUER is set: give the client's secret too."),
+        "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+    }
+    if OIDC_ISSUER
+    else None
+)
+
 DEBUG = False
 PUBLIC_URL = env.text("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
@@ -59,6 +75,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "django_structlog",
@@ -81,7 +100,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "config.request_log.RequestLog",
 ]
 # The API answers applications: no sessions, no CSRF, no page headers (config/wsgi.py).
 API_MIDDLEWARE: list[str] = []
@@ -118,13 +137,37 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"login": "accounts.forms.LoginForm", "change_password": "accounts.forms.ChangePasswordForm"}
+ACCOUNT_FORMS = {
+    "login": "accounts.login_forms.LoginForm",
+    "change_password": "accounts.login_forms.ChangePasswordForm",
+    "reset_password": "accounts.login_forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.login_forms.NewPasswordForm",
+    "reauthenticate": "accounts.login_forms.PasswordAgainForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+# Nobody is written to because a stranger typed their address.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+PASSWORD_RESET_TIMEOUT = 7200
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _SECURE else "http"
+MFA_ADAPTER = "accounts.second_factors.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor_forms.CodeForm",
+    "reauthenticate": "accounts.second_factor_forms.CodeAgainForm",
+    "activate_totp": "accounts.second_factor_forms.ActivateAppForm",
+    "add_webauthn": "accounts.second_factor_forms.AddPasskeyForm",
+    "edit_webauthn": "accounts.second_factor_forms.RenamePasskeyForm",
+}
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Browsers offer passkeys on https and on localhost only; to try the product on the latter, http must do.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.SingleSignOnAdapter"
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_SINGLE_SIGN_ON] if _SINGLE_SIGN_ON else []}}
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"

@@ -6,6 +6,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.datastructures import MultiValueDict
 
+from accounts.names import NameField
 from projects.connection_settings import SSL_MODES, SettingRefused
 from projects.excerpts import Excerpt, excerpts
 from projects.models import Project, Warehouse, WarehouseKind
@@ -88,9 +89,7 @@ class PlaceFields(forms.Form):
 class NewProjectForm(PlaceFields, SpecificationFields):
     """Everything a new project needs."""
 
-    name = forms.CharField(
-        label="Name", max_length=100, required=False, help_text="Left empty, the name in the file is taken."
-    )
+    name = NameField(label="Name", required=False, help_text="Left empty, the name in the file is taken.")
     field_order = ("name", "warehouse", "output_schema", "file", "text")
 
 
@@ -103,7 +102,7 @@ class SpecificationForm(SpecificationFields):
 class GeneralForm(PlaceFields):
     """A project's name and place."""
 
-    name = forms.CharField(label="Name", max_length=100)
+    name = NameField(label="Name")
     field_order = ("name", "warehouse", "output_schema")
 
 
@@ -144,7 +143,7 @@ class ConnectionForm(forms.Form):
     """What the kinds of warehouses have in common."""
 
     kind: WarehouseKind
-    name = forms.CharField(label="Name", max_length=100, help_text="How this warehouse is called on these pages.")
+    name = NameField(label="Name", help_text="How this warehouse is called on these pages.")
 
     def connection(self) -> dict[str, Any]:
         """Return the fields of the connection, without name and password."""

@@ -11,7 +11,7 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 from django.utils.text import slugify
 
-from accounts import audit
+from accounts import audit, names
 from accounts.actors import Actor
 from accounts.models import Organisation
 from accounts.roles import Permission
@@ -61,7 +61,7 @@ def create(
     """
     by.require(Permission.EDIT_PROJECTS)
     specification = pb_project.read(specification_text)
-    name = name.strip() or specification.name[:100]
+    name = name.strip() or names.cleaned(specification.name)[:100] or "Project"
     project = Project(
         organisation=by.organisation,
         warehouse=warehouse,

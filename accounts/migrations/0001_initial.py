@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=100, unique=True)),
                 ('name', models.CharField(max_length=100)),
                 ('slug', models.SlugField(max_length=60, unique=True)),
+                ('requires_two_factor', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
@@ -32,6 +33,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('password', models.CharField(max_length=128, verbose_name='password')),
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
+                ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=27, unique=True)),
                 ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail')),
                 ('name', models.CharField(blank=True, max_length=100)),
                 ('is_active', models.BooleanField(default=True)),
@@ -80,13 +82,15 @@ class Migration(migrations.Migration):
             name='Membership',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=27, unique=True)),
                 ('role', models.CharField(choices=[('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer')], max_length=10)),
+                ('sees_personal_data', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
                 ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.organisation')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'organisation'), name='one_membership_each'), models.CheckConstraint(condition=models.Q(('role__in', ['admin', 'editor', 'viewer'])), name='membership_role_is_known')],
+                'constraints': [models.UniqueConstraint(fields=('user', 'organisation'), name='one_membership_each'), models.CheckConstraint(condition=models.Q(('role__in', ['admin', 'editor', 'viewer'])), name='membership_role_is_known'), models.CheckConstraint(condition=models.Q(('sees_personal_data', False), ('role', 'editor'), _connector='OR'), name='membership_grant_is_an_editors')],
             },
         ),
         migrations.CreateModel(
@@ -113,6 +117,40 @@ class Migration(migrations.Migration):
             options={
                 'indexes': [models.Index(fields=['organisation', 'owner'], name='token_by_owner')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('role__in', ['admin', 'editor', 'viewer'])), name='token_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('second_digest__isnull', True), ('second_pepper_version__isnull', True)), models.Q(('second_digest__isnull', False), ('second_pepper_version__isnull', False)), _connector='OR'), name='token_second_secret_is_whole')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BrowserSession',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=27, unique=True)),
+                ('session_key', models.CharField(max_length=40, unique=True)),
+                ('browser', models.CharField(blank=True, max_length=200)),
+                ('address', models.GenericIPAddressField(null=True)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('seen_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Invitation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=27, unique=True)),
+                ('email', models.EmailField(max_length=254)),
+                ('role', models.CharField(choices=[('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer')], max_length=10)),
+                ('digest', models.BinaryField(max_length=32)),
+                ('pepper_version', models.PositiveIntegerField()),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('renewed_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('expires_at', models.DateTimeField()),
+                ('accepted_at', models.DateTimeField(null=True)),
+                ('withdrawn_at', models.DateTimeField(null=True)),
+                ('invited_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='accounts.organisation')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('accepted_at', None), ('withdrawn_at', None)), fields=('organisation', 'email'), name='one_open_invitation_each'), models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='invitation_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['admin', 'editor', 'viewer'])), name='invitation_role_is_known')],
             },
         ),
     ]

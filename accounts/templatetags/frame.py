@@ -7,6 +7,7 @@ at all; then the frame is not drawn.
 from dataclasses import dataclass
 
 from django import template
+from django.conf import settings
 from django.template.context import RequestContext
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString, mark_safe
@@ -51,7 +52,7 @@ PLACES = (
     Place("Destinations", "destinations", "activation:destinations", "destinations/"),
     Place("Warehouses", "warehouses", "projects:warehouses", "warehouses/"),
     Place("Audit log", "audit", "accounts:audit", "audit-log/", Permission.SEE_AUDIT_LOG),
-    Place("Settings", "settings", "accounts:tokens", "settings/"),
+    Place("Settings", "settings", "accounts:account", "settings/"),
 )
 THEMES = ("light", "dark")
 
@@ -86,6 +87,19 @@ def organisations(context: RequestContext) -> list[OtherOrganisation]:
         .only("name", "slug")
     )
     return [OtherOrganisation(other.name, _url("accounts:overview", other)) for other in others]
+
+
+@register.simple_tag
+def single_sign_on_name() -> str:
+    """Return what the operator's provider of single sign-on is called, or nothing where there is none."""
+    name: str = settings.OIDC_NAME
+    return name if settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] else ""
+
+
+@register.simple_tag
+def sends_email() -> bool:
+    """Tell whether this installation sends e-mail."""
+    return bool(settings.SENDS_EMAIL)
 
 
 @register.simple_tag(takes_context=True)

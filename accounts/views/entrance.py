@@ -12,20 +12,19 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import setup
-from accounts.access import SignedInRequest, see_other, signed_in_page
+from accounts.access import SignedInRequest, last_membership, see_other, signed_in_page
 from accounts.addresses import client_address
 from accounts.forms import SetUpForm
-from accounts.models import Organisation
 
 
 @require_safe
 @signed_in_page
 def home(request: SignedInRequest) -> HttpResponse:
-    """Lead a person to the overview of their organisation; `SetUpFirst` has taken care of an empty installation."""
-    organisation = Organisation.objects.filter(memberships__user=request.user).order_by("name", "pk").first()
-    if organisation is None:
+    """Lead a person to the organisation they were last in; `SetUpFirst` has taken care of an empty installation."""
+    membership = last_membership(request)
+    if membership is None:
         return render(request, "accounts/no_organisation.html")
-    return redirect("accounts:overview", organisation=organisation.slug)
+    return redirect("accounts:overview", organisation=membership.organisation.slug)
 
 
 @never_cache

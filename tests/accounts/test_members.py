@@ -16,8 +16,8 @@ from tests.cast import Member, colleague, founder
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def membership(of: Member) -> int:
-    return Membership.objects.get(user=of.user, organisation=of.organisation).pk
+def membership(of: Member) -> str:
+    return Membership.objects.get(user=of.user, organisation=of.organisation).public_id
 
 
 def role(of: Member) -> str:
@@ -89,7 +89,7 @@ def test_two_admins_who_demote_each_other_at_once_leave_one_admin(transactional_
     ready = threading.Barrier(2)
     refusals: list[Exception] = []
 
-    def demote(by: Member, whom: int) -> None:
+    def demote(by: Member, whom: str) -> None:
         connection.ensure_connection()
         ready.wait(timeout=10)
         try:
@@ -113,9 +113,9 @@ def test_every_change_of_members_is_audited(admin: Member) -> None:
         organisation=admin.organisation, role=Role.ADMIN, name="ada@acme.example", user_id=admin.user.pk, address="::1"
     )
     added = members.add(email="new@acme.example", role=Role.VIEWER, by=actor, now=NOW)
-    members.change_role(added.pk, role=Role.EDITOR, by=actor, now=NOW)
-    members.change_role(added.pk, role=Role.EDITOR, by=actor, now=NOW)
-    members.remove(added.pk, by=actor, now=NOW)
+    members.change_role(added.public_id, role=Role.EDITOR, by=actor, now=NOW)
+    members.change_role(added.public_id, role=Role.EDITOR, by=actor, now=NOW)
+    members.remove(added.public_id, by=actor, now=NOW)
     rows = AuditEvent.objects.filter(target_type="member").order_by("pk")
     assert [row.action for row in rows] == ["member_added", "member_changed", "member_removed"]
     assert {(row.actor, row.target, row.address) for row in rows} == {("ada@acme.example", "new@acme.example", "::1")}

@@ -192,7 +192,7 @@ def test_a_switched_off_account_does_not_log_in(admin: Member, stranger: Client)
 
 
 @pytest.mark.parametrize(
-    "path", ["signup/", "email/", "password/reset/", "password/set/", "reauthenticate/", "login/code/", "inactive/"]
+    "path", ["signup/", "confirm-email/", "password/set/", "reauthenticate/", "inactive/", "social/", "2fa/"]
 )
 def test_what_we_do_not_offer_of_allauth_has_no_address(admin: Member, path: str) -> None:
     assert admin.client.get("/account/login/").status_code == 302
@@ -438,7 +438,7 @@ def test_nobody_but_an_admin_deletes_somebody_elses_token(
 
 
 def test_an_admin_changes_a_role_and_removes_a_member(admin: Member, editor: Member) -> None:
-    page = f"/o/acme/settings/members/{editor.user.memberships.get().pk}/"
+    page = f"/o/acme/settings/members/{editor.user.memberships.get().public_id}/"
     assert admin.client.post(page, {"role": "viewer"}).status_code == 303
     assert editor.user.memberships.get().role == "viewer"
     assert admin.client.get(f"{page}remove/").status_code == 200
@@ -447,7 +447,7 @@ def test_an_admin_changes_a_role_and_removes_a_member(admin: Member, editor: Mem
 
 
 def test_only_an_admin_changes_members(admin: Member, editor: Member, outsider: Member) -> None:
-    page = f"/o/acme/settings/members/{editor.user.memberships.get().pk}/"
+    page = f"/o/acme/settings/members/{editor.user.memberships.get().public_id}/"
     assert editor.client.post(page, {"role": "admin"}).status_code == 403
     assert editor.client.post(f"{page}remove/").status_code == 403
     assert outsider.client.post(page.replace("acme", "other"), {"role": "admin"}).status_code == 404
@@ -457,7 +457,7 @@ def test_only_an_admin_changes_members(admin: Member, editor: Member, outsider: 
 
 
 def test_the_page_says_that_the_last_admin_stays(admin: Member) -> None:
-    page = f"/o/acme/settings/members/{admin.user.memberships.get().pk}/"
+    page = f"/o/acme/settings/members/{admin.user.memberships.get().public_id}/"
     assert "is the only Admin" in text_of(admin.client.post(page, {"role": "viewer"}))
     assert "is the only Admin" in text_of(admin.client.post(f"{page}remove/"))
     colleague(admin, "abel@acme.example", Role.ADMIN)

@@ -143,16 +143,16 @@ def test_a_deleted_token_is_rejected(admin: Member) -> None:
 def test_a_token_acts_with_the_weaker_of_its_role_and_its_owners_present_role(admin: Member, editor: Member) -> None:
     text = issue(editor, Role.EDITOR).text
     membership = editor.user.memberships.get()
-    members.change_role(membership.pk, role=Role.VIEWER, by=admin.actor, now=NOW)
+    members.change_role(membership.public_id, role=Role.VIEWER, by=admin.actor, now=NOW)
     assert Identities().identify(text, now=NOW).actor.role == Role.VIEWER
-    members.change_role(membership.pk, role=Role.ADMIN, by=admin.actor, now=NOW)
+    members.change_role(membership.public_id, role=Role.ADMIN, by=admin.actor, now=NOW)
     assert Identities().identify(text, now=NOW).actor.role == Role.EDITOR
 
 
 def test_a_token_dies_with_its_owners_membership_and_does_not_come_back(admin: Member, editor: Member) -> None:
     text = issue(editor, Role.EDITOR).text
     assert Identities().identify(text, now=NOW)
-    members.remove(editor.user.memberships.get().pk, by=admin.actor, now=NOW)
+    members.remove(editor.user.memberships.get().public_id, by=admin.actor, now=NOW)
     assert rejected(text) == "revoked"
     members.add(email=editor.user.email, role=Role.EDITOR, by=admin.actor, now=NOW)
     assert rejected(text) == "revoked"

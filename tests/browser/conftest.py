@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
@@ -34,6 +35,7 @@ class Site:
     code: str
     redis_address: str
     redis_password: str
+    letters: Path
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
     demo_warehouse.build(folder / "warehouses" / FILE, people=500)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STALE_READS_FOR", "2")  # the old place of a move is emptied no sooner
+        patch.setenv("EMAIL_URL", f"file://{folder / 'letters'}")
         up = Up(folder, demo=False).start()
     try:
         [code] = re.findall(r"Set-up code +(\S+)", up.output)
         [(address, password)] = re.findall(r"A Redis to try +(\S+) +password (\S+)", up.output)
-        yield Site(up, browser, code, address, password)
+        yield Site(up, browser, code, address, password, folder / "letters")
     finally:
         up.stop()
 

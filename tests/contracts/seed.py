@@ -53,7 +53,7 @@ def main() -> None:
         "slow": token(acme, limits={"rate": 0.001}),
         "outsider": token(other),
     }
-    members.remove(colleague.pk, by=acme, now=timezone.now())
+    members.remove(colleague.public_id, by=acme, now=timezone.now())
     places = {
         "main": destination(acme, "main", os.environ["REDIS_ADDRESS"]),
         "may_return": destination(acme, "may_return", os.environ["REDIS_ADDRESS"]),

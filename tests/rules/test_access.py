@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
+from accounts import invitations
 from accounts.models import Membership, Organisation, PersonalAccessToken
 from accounts.roles import Role
 from activation.models import Activation, DestinationProbe, Preview, RedisDestination, Source, SyncRun
@@ -28,12 +29,19 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "accounts:overview": (VIEWER, NOT_ALLOWED),
     "accounts:audit": (ADMIN, NOT_ALLOWED),
     "accounts:settings": (VIEWER, VIEWER),
+    "accounts:organisation": (ADMIN, ADMIN),
+    "accounts:organisation_new": (ADMIN, ADMIN),
     "accounts:members": (VIEWER, NOT_ALLOWED),
+    "accounts:invite": (ADMIN, ADMIN),
+    "accounts:invitation_again": (NOT_ALLOWED, ADMIN),
+    "accounts:invitation_withdraw": (NOT_ALLOWED, ADMIN),
     "accounts:member": (ADMIN, ADMIN),
+    "accounts:member_release": (NOT_ALLOWED, ADMIN),
     "accounts:member_remove": (ADMIN, ADMIN),
     "accounts:everyones_tokens": (ADMIN, NOT_ALLOWED),
     "accounts:profile": (VIEWER, VIEWER),
     "accounts:account": (VIEWER, VIEWER),
+    "accounts:leave": (VIEWER, VIEWER),
     "accounts:tokens": (VIEWER, NOT_ALLOWED),
     "accounts:token_new": (VIEWER, VIEWER),
     "accounts:token_rotate": (VIEWER, VIEWER),
@@ -112,8 +120,53 @@ NOT_OF_AN_ORGANISATION = {
     "account_login",
     "account_logout",
     "account_change_password",
+    "account_reauthenticate",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "accounts:email_change",
+    "accounts:email_confirm",
     "accounts:home",
+    "accounts:home_account",
+    "accounts:invitation",
+    "accounts:session_end",
+    "accounts:sessions_end_others",
     "accounts:setup",
+    "mfa_activate_totp",
+    "mfa_add_webauthn",
+    "mfa_authenticate",
+    "mfa_deactivate_totp",
+    "mfa_download_recovery_codes",
+    "mfa_edit_webauthn",
+    "mfa_generate_recovery_codes",
+    "mfa_index",
+    "mfa_list_webauthn",
+    "mfa_login_webauthn",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "mfa_remove_webauthn",
+    "mfa_view_recovery_codes",
+    "openid_connect_callback",
+    "openid_connect_login",
+}
+# Those that a person opens for themselves, with the method: logged out they lead to the log-in page.
+OF_A_PERSON = {
+    "account_change_password": "GET",
+    "account_reauthenticate": "GET",
+    "accounts:email_change": "GET",
+    "accounts:home": "GET",
+    "accounts:home_account": "GET",
+    "accounts:sessions_end_others": "POST",
+    "mfa_activate_totp": "GET",
+    "mfa_add_webauthn": "GET",
+    "mfa_deactivate_totp": "GET",
+    "mfa_download_recovery_codes": "GET",
+    "mfa_generate_recovery_codes": "POST",
+    "mfa_index": "GET",
+    "mfa_reauthenticate": "GET",
+    "mfa_reauthenticate_webauthn": "GET",
+    "mfa_view_recovery_codes": "GET",
 }
 _CONNECTION = "v2/retl-connections/<str:connection_id>"
 API = {
@@ -193,7 +246,10 @@ def parts(admin: Member, editor: Member) -> dict[str, object]:
     editor.token()
     return {
         "organisation": organisation.slug,
-        "membership_id": Membership.objects.get(user=editor.user).pk,
+        "member": Membership.objects.get(user=editor.user).public_id,
+        "invitation": invitations.invite(
+            email="new@acme.example", role=VIEWER, by=admin.actor, now=now
+        ).invitation.public_id,
         "public_part": PersonalAccessToken.objects.get(owner=editor.user).public_part,
         "project": project.slug,
         "warehouse": warehouse.public_id,
@@ -260,6 +316,13 @@ class TestAnAddressOfAnOrganisation:
                     # A weaker member may find a thing gone that a stronger one of this walk just deleted: never so
                     # here, because the strongest comes last.
                     assert status in _fine(address, member), (method, member.actor.role, status)
+
+
+@pytest.mark.parametrize(("name", "method"), OF_A_PERSON.items())
+def test_an_address_of_a_person_sends_who_is_logged_out_to_the_log_in_page(admin, stranger, name, method):
+    answer = _ask(stranger, method, reverse(name))
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/account/login/")
 
 
 def test_the_api_refuses_who_shows_no_token(db):

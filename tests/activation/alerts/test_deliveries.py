@@ -71,7 +71,7 @@ def test_members_are_told_as_long_as_they_are_members(activation, admin, editor,
     alerts.change(activation, wanted, by=admin.actor, now=clock.now)
     ends("grant_missing")
     look()
-    members.remove(chosen.pk, by=admin.actor, now=clock.now)
+    members.remove(chosen.public_id, by=admin.actor, now=clock.now)
     send()
     assert (mail.outbox, row().state) == ([], GIVEN_UP)
     assert row().trouble == "This address gets no alerts any more."

@@ -1,4 +1,4 @@
-"""A person's own pages: profile, and personal access tokens from generating to deleting."""
+"""Personal access tokens, from generating to deleting."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBase
@@ -7,28 +7,15 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import people, tokens
+from accounts import tokens
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.actors import PermissionRefused
-from accounts.forms import NewTokenForm, ProfileForm
 from accounts.models import PersonalAccessToken
 from accounts.roles import Permission, Role
+from accounts.token_form import NewTokenForm
 
 OWN_LIST = ("accounts:tokens", "Personal access tokens")
 EVERYONES_LIST = ("accounts:everyones_tokens", "Everyone's tokens")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@organisation_page()
-def account(request: SignedInRequest) -> HttpResponseBase:
-    """Show and change one's own name; lead to password and tokens."""
-    form = ProfileForm(request.POST or None, initial={"name": request.user.name})
-    if form.is_valid():
-        name = form.cleaned_data["name"]
-        people.rename(request.user, name=name, address=request.actor.address, now=timezone.now())
-        messages.success(request, "Your name is changed.")
-        return see_other("accounts:account", organisation=request.organisation.slug)
-    return render(request, "accounts/account.html", {"form": form})
 
 
 @require_safe

@@ -1,0 +1,236 @@
+"""People as an Admin and they themselves see them: invited, given roles, removed; two factors, passkeys, passwords."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import CDPSession, expect
+
+from tests.browser.conftest import Installation
+from tests.browser.one_time_codes import code
+from tests.browser.visitor import Visitor, visiting
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
+
+PASSWORD = "trains leave on time"
+ADA, ADAS_PASSWORD = "ada@northlight.example", "coffee beans at noon"
+
+
+@contextmanager
+def stranger(installation: Installation, *, java_script: bool = True) -> Iterator[Visitor]:
+    """Open a window in which nobody is logged in."""
+    site = installation.site
+    with visiting(site.browser, site.up.url, java_script=java_script) as visitor:
+        yield visitor
+
+
+def link_in_letter(installation: Installation, subject: str, to: str) -> str:
+    """Wait for the letter and return the path of its link."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for log in Path(installation.site.letters).glob("*.log"):
+            letter = log.read_text().replace("=\n", "")
+            if f"Subject: {subject}" in letter and f"To: {to}" in letter:
+                [link] = re.findall(r"http://localhost\S+", letter)
+                log.unlink()
+                return str(urlsplit(link).path)
+        time.sleep(0.1)
+    raise AssertionError(f"no letter {subject!r} to {to}")
+
+
+def invite(installation: Installation, visitor: Visitor, email: str, role: str) -> str:
+    """Invite somebody from the members' page; returns the path of the link in their letter."""
+    page = visitor.page
+    visitor.goto("/")
+    visitor.navigate("Settings")
+    visitor.press("Members")
+    visitor.press("Invite a member")
+    visitor.arrive("Invite a member")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label(role, exact=True).check()
+    visitor.press("Invite")
+    visitor.arrive("Members")
+    expect(page.get_by_role("status")).to_contain_text(f"on its way to {email}")
+    return link_in_letter(installation, "Join Northlight at Activation API", email)
+
+
+def join(visitor: Visitor, link: str, name: str) -> None:
+    """Accept an invitation with a new account."""
+    visitor.goto(link)
+    visitor.arrive("Join Northlight")
+    visitor.page.get_by_label("Your name").fill(name)
+    visitor.page.get_by_label("Password").fill(PASSWORD)
+    visitor.press("Create account and join")
+    visitor.arrive("Northlight")
+
+
+def log_in(visitor: Visitor, email: str, password: str = PASSWORD) -> None:
+    """Fill in the log-in page."""
+    visitor.goto("/account/login/")
+    visitor.arrive("Log in")
+    visitor.page.get_by_label("E-mail").fill(email)
+    visitor.page.get_by_label("Password").fill(password)
+    visitor.press("Log in")
+
+
+def confirm(visitor: Visitor, password: str = PASSWORD) -> None:
+    """Type the password again before something that matters."""
+    visitor.arrive("Confirm it is you")
+    visitor.page.get_by_label("Password").fill(password)
+    visitor.press("Confirm")
+
+
+def new_member(installation: Installation, visitor: Visitor, email: str, role: str = "Viewer") -> None:
+    """Invite somebody and let them join in a window of their own."""
+    link = invite(installation, visitor, email, role)
+    with stranger(installation) as newcomer:
+        join(newcomer, link, email.partition("@")[0].title())
+
+
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_member_is_invited_joins_gets_another_role_and_is_removed(installation, java_script):
+    email = f"nina{int(java_script)}@northlight.example"
+    with (
+        installation.visit(java_script=java_script) as visitor,
+        stranger(installation, java_script=java_script) as newcomer,
+    ):
+        join(newcomer, invite(installation, visitor, email, "Viewer"), "Nina")
+        newcomer.navigate("Settings")
+        newcomer.arrive("Your profile")
+        expect(newcomer.page.get_by_role("main")).to_contain_text("Viewer")
+
+        page = visitor.page
+        visitor.goto("/o/northlight/settings/members/")
+        page.get_by_role("link", name=f"Change {email}").click()
+        visitor.arrive(email)
+        page.get_by_label("Editor", exact=True).check()
+        page.get_by_label("Sees personal data").check()
+        visitor.press("Change role")
+        expect(page.get_by_role("row", name=email)).to_contain_text("Editor")
+        expect(page.get_by_role("row", name=email)).to_contain_text("sees personal data")
+        newcomer.goto("/o/northlight/settings/profile/account/")
+        expect(newcomer.page.get_by_role("main")).to_contain_text("Editor, sees personal data")
+
+        page.get_by_role("link", name=f"Change {email}").click()
+        visitor.press("Remove")
+        visitor.arrive(f"Remove {email}?")
+        visitor.press("Yes, remove")
+        expect(page.get_by_role("row", name=email)).to_have_count(0)
+        newcomer.goto("/")
+        newcomer.arrive("You belong to no organisation")
+
+
+def test_an_invitation_is_withdrawn_and_its_link_says_so(installation):
+    with installation.visit() as visitor, stranger(installation) as newcomer:
+        link = invite(installation, visitor, "otto@northlight.example", "Editor")
+        visitor.page.get_by_role("button", name="Withdraw the invitation of otto@northlight.example").click()
+        expect(visitor.page.get_by_role("status")).to_contain_text("is withdrawn")
+        newcomer.goto(link)
+        newcomer.arrive("This link is closed")
+        newcomer.problems.clear()  # 410 is what this link is answered
+
+
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_two_factor_log_in_with_an_app_and_a_recovery_code(installation, java_script):
+    email = f"tess{int(java_script)}@northlight.example"
+    with installation.visit() as visitor:
+        new_member(installation, visitor, email)
+    with stranger(installation, java_script=java_script) as person:
+        page = person.page
+        log_in(person, email)
+        person.navigate("Settings")
+        person.press("Security")
+        person.arrive("Security")
+        person.press("Set up an app")
+        confirm(person)
+        person.arrive("Set up an authenticator app")
+        secret = page.locator(".copy code").inner_text()
+        page.get_by_label("Code").fill(code(secret))
+        person.press("Turn on")
+        person.arrive("Recovery codes")
+        recovery = page.get_by_role("listitem").locator("code").all_inner_texts()
+        assert len(recovery) == 10
+        person.press("Done")
+        person.arrive("Security")
+        expect(page.get_by_text("Two-factor log-in is on")).to_be_visible()
+
+        for given in (recovery[0], None):
+            page.get_by_role("button", name="Log out", exact=True).first.click()
+            log_in(person, email)
+            person.arrive("Second step")
+            page.get_by_label("Code").fill("12")
+            person.press("Log in")
+            expect(page.get_by_role("alert")).to_contain_text("This code is not right")
+            person.look()
+            page.get_by_label("Code").fill(given or code(secret))
+            person.press("Log in")
+            person.arrive("Northlight")
+
+        person.goto("/account/security/")
+        person.press("Remove the authenticator app")
+        confirm(person)
+        person.arrive("Remove the authenticator app?")
+        person.press("Yes, remove")
+        expect(page.get_by_text("Two-factor log-in is off")).to_be_visible()
+        page.get_by_role("button", name="Log out", exact=True).first.click()
+        log_in(person, email)
+        person.arrive("Northlight")
+
+
+def authenticator(visitor: Visitor) -> CDPSession:
+    """Give the window a device that keeps passkeys and whose finger is always there."""
+    session = visitor.page.context.new_cdp_session(visitor.page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session
+
+
+def test_a_passkey_is_added_opens_the_account_and_is_removed(installation):
+    email = "paul@northlight.example"
+    with installation.visit() as visitor:
+        new_member(installation, visitor, email)
+    with stranger(installation) as person:
+        page = person.page
+        device = authenticator(person)
+        log_in(person, email)
+        person.goto("/account/security/")
+        person.press("Add a passkey")
+        confirm(person)
+        person.arrive("Add a passkey")
+        page.get_by_label("Name").fill("Laptop")
+        person.press("Add a passkey")
+        person.arrive("Recovery codes")
+        person.press("Done")
+        expect(page.get_by_role("row", name="Laptop")).to_contain_text("by itself")
+        person.look()
+
+        page.get_by_role("button", name="Log out", exact=True).first.click()
+        person.goto("/account/login/?next=/account/security/")
+        page.get_by_role("button", name="Log in with a passkey").click()
+        person.arrive("Security")
+
+        page.get_by_role("button", name="Log out", exact=True).first.click()
+        log_in(person, email)
+        person.arrive("Second step")
+        page.get_by_role("button", name="Use a passkey").click()
+        person.arrive("Northlight")
+
+        device.send("WebAuthn.disable")
+        authenticator(person)
+        page.get_by_role("button", name="Log out", exact=True).first.click()
+        log_in(person, email)
+        page.get_by_role("button", name="Use a passkey").click()
+        expect(page.get_by_text("The browser was not allowed to use a passkey")).to_be_visible()
+        person.look()
