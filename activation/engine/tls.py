@@ -64,7 +64,7 @@ def is_pem_certificate(text: str) -> bool:
     """Tell whether a text holds PEM certificates that OpenSSL can read."""
     try:
         ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):  # TypeError: it holds what is not ASCII
         return False
     return True
 

@@ -60,6 +60,12 @@ def test_what_belongs_to_tls_is_left_out_without_it(certificates):
         ({"address": "localhost:1", "username": "profiles"}, {}, "password"),
         ({"address": "localhost:1"}, {"password": 1}, "password"),
         ({"address": "localhost:1", "secure": True}, {"caCertificate": "not PEM"}, "caCertificate"),
+        ({"address": "localhost:1", "secure": True}, {"caCertificate": "näh"}, "caCertificate"),
+        (
+            {"address": "localhost:1", "secure": True},
+            {"clientCertificate": "näh", "clientKey": "x"},
+            "clientCertificate",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_by_field(settings, credentials, field):
