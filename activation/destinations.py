@@ -77,7 +77,11 @@ def create(
         created_at=now,
         **{"workspace_id": organisation.public_id, **adopted},
     )
-    destination.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            destination.save(force_insert=True)
+    except IntegrityError:  # somebody took the name or the id since they were looked for
+        raise DestinationInvalid(_taken(destination.name)) from None
     details: dict[str, object] = {"settings": dict(settings), "workspace_id": destination.workspace_id, **adopted}
     record("destination_created", destination, by=by, now=now, details=details)
     return destination
@@ -100,6 +104,13 @@ def verify_new(
         **settings_errors(settings, credentials),
         **_id_errors(organisation, adopted),
     }
+    if errors:
+        raise DestinationInvalid(errors)
+
+
+def verify_adopted(*, organisation: Organisation, adopted: Mapping[str, str]) -> None:
+    """Check ids of data that is in Redis already, as `verify_new` does. Raises `DestinationInvalid`."""
+    errors = _id_errors(organisation, adopted)
     if errors:
         raise DestinationInvalid(errors)
 

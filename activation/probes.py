@@ -1,9 +1,9 @@
-"""Connection tests of a Redis: asked for on a page, run by a control task, step by step before the person's eyes.
+"""Connection tests of a Redis: asked for on a page or by API, run by a control task, told step by step.
 
 A probe that passed creates the destination exactly as it was tried, and turns on the sync of the project it was asked
-for; or it changes, or begins to move, the destination it was asked for. The person's role is looked at again then. No
-secret is ever shown again: what was typed is kept encrypted, so that a failed probe is corrected without typing it
-anew, and goes within the hour.
+for; or it changes, or begins to move, the destination it was asked for; or it was a test and no more. The person's
+role is looked at again then. No secret is ever shown again: what was typed is kept encrypted, so that a failed probe
+is corrected without typing it anew, and goes within the hour.
 """
 
 import json
@@ -36,7 +36,7 @@ _State = DestinationProbe.State
 
 @dataclass(frozen=True)
 class Aim:
-    """What a test is for: to connect a Redis, for a project or alone, or to edit or move a destination."""
+    """What a test is for: to connect a Redis, for a project or alone, to edit or move a destination, or to know."""
 
     purpose: DestinationProbe.Purpose = DestinationProbe.Purpose.CONNECT
     project: Project | None = None
@@ -82,6 +82,7 @@ def request(
         adopted=dict(adopted),
         requested_by=by.name,
         requested_by_id=by.user_id,
+        token=by.token,
         address=by.address,
         created_at=now,
     )
@@ -161,6 +162,9 @@ def _conclude(row: DestinationProbe, *, now: datetime) -> None:
     try:
         with transaction.atomic():
             by = _requester(row)
+            if row.purpose == DestinationProbe.Purpose.TRY:
+                _pass(row, row.destination, now=now)
+                return
             if row.destination is None:
                 _pass(row, _create(row, by=by, now=now), now=now)
                 return
@@ -207,7 +211,7 @@ class _ProbeLost(Exception):
     """Another worker took the probe over; what this one made is rolled back."""
 
 
-def _pass(row: DestinationProbe, destination: RedisDestination, *, now: datetime) -> None:
+def _pass(row: DestinationProbe, destination: RedisDestination | None, *, now: datetime) -> None:
     if not _still_ours(row).update(state=_State.PASSED, destination=destination, credentials="", finished_at=now):
         raise _ProbeLost
 
@@ -222,6 +226,7 @@ def _requester(row: DestinationProbe) -> Actor:
         role=Role(membership.role),
         name=row.requested_by,
         user_id=row.requested_by_id,
+        token=row.token,
         address=row.address,
     )
 

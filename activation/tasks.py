@@ -86,6 +86,11 @@ def _wake_loaders(most: int) -> None:
         load.apply_async(kwargs={"partition_id": partition_id}, expires=_EXPIRES)
 
 
+def wake_for_probe(probe_id: int) -> None:
+    """Wake a worker for a connection test."""
+    probe_destination.apply_async(kwargs={"probe_id": probe_id}, expires=_EXPIRES)
+
+
 @shared_task(name="activation.take_snapshot")
 def take_snapshot(run_id: int, **_: object) -> None:
     """Take a queued run's snapshot."""

@@ -81,10 +81,11 @@ class RedisDestination(models.Model):
 
 
 class DestinationProbe(models.Model):
-    """A connection test asked for on a page; a control task runs it and writes the steps.
+    """A connection test asked for on a page or by API; a control task runs it and writes the steps.
 
     Once passed it creates the destination as it was tried and, asked for in a project, turns that project's sync on;
-    or, by its purpose, changes how a destination is reached or begins to move it to the place that was tried.
+    or, by its purpose, changes how a destination is reached, begins to move it to the place that was tried, or does
+    nothing more. `token` names the token it was asked for with.
     What was typed is kept, secrets encrypted, so that a failed one is corrected without typing it all again; the
     secrets go once the probe has passed or is an hour old (`activation.probes`). `adopted` holds `public_id` and
     `workspace_id` where data already in Redis is adopted. `attempt` names the present claim.
@@ -100,6 +101,7 @@ class DestinationProbe(models.Model):
         CONNECT = "connect", "Connect a new destination"
         EDIT = "edit", "Change how a destination is reached"
         MOVE = "move", "Move a destination"
+        TRY = "try", "Only test a connection"
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
@@ -115,6 +117,7 @@ class DestinationProbe(models.Model):
     problem = models.CharField(max_length=500, blank=True)
     requested_by = models.CharField(max_length=254)
     requested_by_id = models.BigIntegerField(null=True)
+    token = models.CharField(max_length=100, blank=True)
     address = models.GenericIPAddressField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     attempt = models.PositiveSmallIntegerField(default=0)

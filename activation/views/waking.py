@@ -18,11 +18,7 @@ def for_syncs() -> None:
 
 def for_probe(probe: DestinationProbe) -> None:
     """Wake a worker for a connection test."""
-    kwargs = {"probe_id": probe.pk}
-    transaction.on_commit(
-        lambda: tasks.probe_destination.apply_async(kwargs=kwargs, expires=_EXPIRES),
-        robust=True,
-    )
+    transaction.on_commit(lambda: tasks.wake_for_probe(probe.pk), robust=True)
 
 
 def for_preview(preview: Preview) -> None:
