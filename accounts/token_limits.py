@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-VERBS = {"read": "Read profiles", "delete": "Delete profiles", "sync": "Start and stop syncs"}
+VERBS = {
+    "read": "Read profiles",
+    "delete": "Delete profiles",
+    "sync": "Start and stop syncs",
+    "manage": "Set up projects, warehouses and destinations",
+}
 MOST = 100
 _LONGEST_NAME = 255
 HIGHEST_RATE = 1_000_000

@@ -4,10 +4,22 @@ from typing import Any
 
 from django import forms
 
+from accounts.vault import SecretUnreadable
+from activation import destinations
 from activation.models import RedisDestination
 from activation.server_form import ServerForm
 
 _NO_INPUT = {"address", "sentinelService", "sentinelUsername", "username"}
+
+
+def stored(destination: RedisDestination) -> dict[str, Any]:
+    """Return what an `EditForm` needs to use a destination's own secrets where fields are left empty."""
+    try:
+        secrets = destinations.credentials_of(destination)
+    except SecretUnreadable:
+        return {}
+    given = destination.settings
+    return {"kept": {"caCertificate": given.get("caCertificate", ""), **secrets}, "kept_for": given.get("address", "")}
 
 
 class MoveForm(ServerForm):
@@ -40,18 +52,18 @@ class EditForm(ServerForm):
     earlier = forms.CharField(required=False, widget=forms.HiddenInput)
 
     more = (*ServerForm.more, "forget")
-    _fixed_texts = ("address", "database", "sentinelService")
-    _fixed_flags = ("clusterMode", "useJSONModule")
+    fixed_texts = ("address", "database", "sentinelService")
+    fixed_flags = ("clusterMode", "useJSONModule")
 
     def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
         as_it_is = {"database": 0, **destination.settings}
         # Where the profiles lie is the destination's, whatever an earlier try or a request says.
-        fixed = {name: as_it_is.get(name) for name in (*self._fixed_texts, *self._fixed_flags)}
+        fixed = {name: as_it_is.get(name) for name in (*self.fixed_texts, *self.fixed_flags)}
         options["initial"] = {**as_it_is, **(options.get("initial") or {}), **fixed}
         super().__init__(*args, **options)
-        for name in self._fixed_texts:
+        for name in self.fixed_texts:
             self.fields[name].widget.attrs["readonly"] = True
-        for name in self._fixed_flags:
+        for name in self.fixed_flags:
             self.fields[name].disabled = True
         self.fields["address"].help_text = "Where the profiles are does not change here: Move brings them elsewhere."
         for name in ("database", "sentinelService", "clusterMode", "useJSONModule"):
@@ -59,13 +71,13 @@ class EditForm(ServerForm):
         forget = self.fields["forget"]
         assert isinstance(forget, forms.MultipleChoiceField)
         forget.choices = [
-            (name, self.fields[name].label or "Password") for name in self._credentials if self.kept.get(name)
+            (name, self.fields[name].label or "Password") for name in self.credentials if self.kept.get(name)
         ]
 
     def clean(self) -> dict[str, Any]:
         """Refuse another place."""
         cleaned = super().clean()
-        for name in self._fixed_texts:
+        for name in self.fixed_texts:
             if name in cleaned and (cleaned[name] or "") != (self.initial[name] or ""):
                 self.add_error(name, "Where the profiles are does not change here. Use Move to another place.")
         return cleaned

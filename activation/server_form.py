@@ -102,7 +102,7 @@ class ServerForm(forms.Form):
     )
     _flags = ("clusterMode", "secure", "skipVerify", "readFromReplicas", "useJSONModule", "acceptEviction")
     _texts = ("username", "sentinelService", "sentinelUsername")
-    _credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
+    credentials = ("password", "sentinelPassword", "caCertificate", "clientCertificate", "clientKey")
     _bound_to_server = (
         ("password", "password"),
         ("sentinelPassword", "sentinels' password"),
@@ -117,7 +117,7 @@ class ServerForm(forms.Form):
         """`kept` holds the secrets of an earlier try, used where a field is left empty and the address is the same."""
         super().__init__(*args, **options)
         self.kept, self.kept_for = kept or {}, kept_for
-        for name in self._credentials:
+        for name in self.credentials:
             self.fields[name].stored = bool(self.kept.get(name))  # type: ignore[attr-defined]  # read by form_field
         for choice, names in self._shown_with.items():
             for name in names:
@@ -145,7 +145,7 @@ class ServerForm(forms.Form):
         settings["database"] = 0 if settings["clusterMode"] else given.get("database") or 0
         settings |= {name: given[name] for name in self._texts if given.get(name)}
         kept = self._standing_in()
-        secrets = {name: given.get(name) or kept.get(name, "") for name in self._credentials}
+        secrets = {name: given.get(name) or kept.get(name, "") for name in self.credentials}
         return settings, {name: value for name, value in secrets.items() if value}
 
     def _standing_in(self) -> dict[str, str]:

@@ -24,8 +24,8 @@ from activation.models import DirtyId, RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "networks", "rate"})
-# What a token can be limited to; "sync" is starting and stopping syncs.
-Verb = Literal["read", "delete", "sync"]
+# What a token can be limited to; "sync" is starting and stopping syncs, "manage" changing what there is.
+Verb = Literal["read", "delete", "sync", "manage"]
 NOT_NORMALISED: set[tuple[str, ...]] = {()}
 DELETE_WAITS = (
     "The Redis destination cannot be reached at the moment. "

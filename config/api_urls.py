@@ -3,10 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
+from activation.api.checks import ProjectChecksView, ProjectCheckView, WarehouseChecksView, WarehouseCheckView
+from activation.api.destinations import DestinationsView, DestinationView
 from activation.api.openapi.document import DocumentView
+from activation.api.probes import DestinationProbesView, ProbesView, ProbeView
 from activation.api.profiles import BatchView
 from activation.api.project_syncs import ProjectSyncsView
+from activation.api.projects import ProjectsView, ProjectView
+from activation.api.specifications import EntitiesView, PlacementsView, SpecificationView
+from activation.api.switch import SwitchView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
+from activation.api.warehouses import WarehousesView, WarehouseView
 from config import health, metrics
 from projects.api import ProfilesStart, ProfilesStatus, RunReports
 
@@ -23,6 +30,24 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/sources/<str:profiles_id>/runs/<str:run_id>/status", ProfilesStatus.as_view()),
     path("v2/projects/<str:project_id>/syncs", ProjectSyncsView.as_view()),
     path("v2/projects/<str:project_id>/runs", RunReports.as_view()),
+    path("v2/projects", ProjectsView.as_view()),
+    path("v2/projects/<str:project_id>", ProjectView.as_view()),
+    path("v2/projects/<str:project_id>/specification", SpecificationView.as_view()),
+    path("v2/projects/<str:project_id>/entities", EntitiesView.as_view()),
+    path("v2/projects/<str:project_id>/placements", PlacementsView.as_view()),
+    path("v2/projects/<str:project_id>/checks", ProjectChecksView.as_view()),
+    path("v2/projects/<str:project_id>/checks/<str:check_id>", ProjectCheckView.as_view()),
+    path("v2/projects/<str:project_id>/activation", SwitchView.as_view()),
+    path("v2/warehouses", WarehousesView.as_view()),
+    path("v2/warehouses/<str:warehouse_id>", WarehouseView.as_view()),
+    path("v2/warehouses/<str:warehouse_id>/checks", WarehouseChecksView.as_view()),
+    path("v2/warehouses/<str:warehouse_id>/checks/<str:check_id>", WarehouseCheckView.as_view()),
+    path("v2/destinations", DestinationsView.as_view()),
+    path("v2/destinations/probes", ProbesView.as_view()),
+    path("v2/destinations/probes/<str:probe_id>", ProbeView.as_view()),
+    # An adopted id may hold a slash.
+    path("v2/destinations/<path:destination_id>/probes", DestinationProbesView.as_view()),
+    path("v2/destinations/<path:destination_id>", DestinationView.as_view()),
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("metrics", metrics.show),

@@ -6,7 +6,7 @@ alike for both verbs. Texts are ours: no exception's text that may hold data of 
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import structlog
@@ -18,8 +18,9 @@ from rest_framework import exceptions
 
 from accounts.actors import PermissionRefused
 from activation import handles, serving
-from activation.api import bodies
+from activation.api import bodies, refusals
 from activation.api.formats import json_answer
+from activation.api.problems import Kinds, Problem
 
 UNAUTHORIZED = "Unauthorized request. Please check your access token"
 INTERNAL = "Internal server error"
@@ -28,16 +29,6 @@ TRY_SERVICE_AGAIN_AFTER = 5
 _ALIKE_FOR_BOTH_VERBS = frozenset({401, 404})
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is told about an error."""
-
-    status: int
-    code: str
-    text: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(error: Exception, context: Mapping[str, object]) -> HttpResponse:
@@ -53,7 +44,7 @@ def answer(error: Exception, context: Mapping[str, object]) -> HttpResponse:
 
 def respond(problem: Problem, *, method: str) -> HttpResponse:
     """Write a problem as the verb's callers expect it."""
-    body = {"error": problem.text, "code": problem.code}
+    body: dict[str, object] = {"error": problem.text, "code": problem.code, **problem.more}
     if method == "DELETE" and problem.status not in _ALIKE_FOR_BOTH_VERBS:
         body = {"message": problem.text, **body}
     response = json_answer(orjson.dumps(body), status=problem.status, headers=problem.headers)
@@ -143,9 +134,8 @@ def _text(detail: object) -> str:
 
 INVALID = exceptions.ParseError.status_code
 TEMPORARILY = 503
-_Kinds = type[Exception] | tuple[type[Exception], ...]
 # The first that fits counts, so narrower kinds come before wider ones.
-_PROBLEMS: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
+_PROBLEMS: tuple[tuple[Kinds, Callable[[Any], Problem]], ...] = (
     (
         (
             exceptions.AuthenticationFailed,
@@ -167,6 +157,7 @@ _PROBLEMS: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
     (exceptions.Throttled, _rate_limited),
     ((SuspiciousOperation, BadRequest, UnreadablePostError), _bad_request),
     (exceptions.APIException, _by_framework),
+    *refusals.PROBLEMS,
 )
 
 

@@ -10,12 +10,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from accounts.vault import SecretUnreadable
 from activation import destinations, probes
 from activation.access import destination_for, probe_for
 from activation.destinations import DestinationInvalid
 from activation.models import DestinationProbe, RedisDestination
-from activation.place_forms import EditForm, NameForm
+from activation.place_forms import EditForm, NameForm, stored
 from activation.views import earlier_tries, probing
 
 _ANY = ["GET", "HEAD", "POST"]
@@ -85,18 +84,9 @@ def _form(
     """Return the form; what is stored, or what an earlier try used, stands in for secrets that are left empty."""
     kept = earlier_tries.kept(earlier)
     if not kept.get("kept"):
-        kept = _stored(row)
+        kept = stored(row)
     initial = None if earlier is None else {**earlier.settings, "earlier": earlier.public_id}
     return EditForm(data, destination=row, initial=initial, **kept)
-
-
-def _stored(row: RedisDestination) -> dict[str, object]:
-    try:
-        secrets = destinations.credentials_of(row)
-    except SecretUnreadable:
-        return {}
-    given = row.settings
-    return {"kept": {"caCertificate": given.get("caCertificate", ""), **secrets}, "kept_for": given.get("address", "")}
 
 
 def _page(

@@ -18,9 +18,17 @@ from accounts.actors import Actor
 from accounts.models import PersonalAccessToken, User
 from accounts.roles import Role
 from activation import destinations
-from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, RunState, Source, SyncRun
+from activation.models import (
+    Activation,
+    DeletedProfilesPolicy,
+    DestinationProbe,
+    RedisDestination,
+    RunState,
+    Source,
+    SyncRun,
+)
 from projects import projects
-from projects.models import ProfilesRun, RunOrigin, RunStatus, Warehouse, WarehouseKind
+from projects.models import ProfilesRun, RunOrigin, RunStatus, Warehouse, WarehouseCheck, WarehouseKind
 
 SPECIFICATION = """
 name: contract
@@ -64,13 +72,15 @@ def main() -> None:
             acme, "adopted", os.environ["REDIS_ADDRESS"], workspace_id="some-workspace-id", public_id=ADOPTED_ID
         ),
         "theirs": destination(other, "theirs", os.environ["REDIS_ADDRESS"]),
+        # What calls made up by tests may change; no row of the table needs it.
+        "managed": destination(acme, "managed", os.environ["REDIS_ADDRESS"]),
     }
-    synced, _ = (let_profiles_return(acme, places[name]) for name in ("may_return", "closed_may_return"))
+    synced, *_ = (let_profiles_return(acme, places[name]) for name in ("managed", "may_return", "closed_may_return"))
     json.dump(
         {
             "tokens": texts,
             "destinations": {name: [place.workspace_id, place.public_id] for name, place in places.items()},
-            "things": things_of(synced),
+            "things": things_of(synced, acme),
         },
         sys.stdout,
     )
@@ -100,7 +110,7 @@ def destination(by: Actor, name: str, address: str, **adopted: Any) -> RedisDest
     )
 
 
-def things_of(synced: Activation) -> dict[str, str]:
+def things_of(synced: Activation, by: Actor) -> dict[str, str]:
     """Make one of everything that has an id in the API; returns the ids by their names in the OpenAPI document."""
     source = Source.objects.create(
         activation=synced,
@@ -120,7 +130,19 @@ def things_of(synced: Activation) -> dict[str, str]:
         reference="nightly",
         finished_at=timezone.now(),
     )
+    warehouse = project.warehouse
+    check = WarehouseCheck.objects.create(warehouse=warehouse, requested_by=by.name)
+    probe = DestinationProbe.objects.create(
+        organisation=project.organisation,
+        purpose=DestinationProbe.Purpose.TRY,
+        settings={"address": os.environ["CLOSED_ADDRESS"]},
+        requested_by=by.name,
+    )
     return {
+        "warehouseId": warehouse.public_id,
+        "checkId": check.public_id,
+        "probeId": probe.public_id,
+        "destinationId": synced.destination.public_id,
         "connectionId": source.public_id,
         "syncId": run.public_id,
         "projectId": project.public_id,

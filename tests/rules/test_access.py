@@ -179,6 +179,23 @@ API = {
     f"{_CONNECTION}/syncs/<str:sync_id>",
     "v2/projects/<str:project_id>/runs",
     "v2/projects/<str:project_id>/syncs",
+    "v2/projects",
+    "v2/projects/<str:project_id>",
+    "v2/projects/<str:project_id>/specification",
+    "v2/projects/<str:project_id>/entities",
+    "v2/projects/<str:project_id>/placements",
+    "v2/projects/<str:project_id>/checks",
+    "v2/projects/<str:project_id>/checks/<str:check_id>",
+    "v2/projects/<str:project_id>/activation",
+    "v2/warehouses",
+    "v2/warehouses/<str:warehouse_id>",
+    "v2/warehouses/<str:warehouse_id>/checks",
+    "v2/warehouses/<str:warehouse_id>/checks/<str:check_id>",
+    "v2/destinations",
+    "v2/destinations/probes",
+    "v2/destinations/probes/<str:probe_id>",
+    "v2/destinations/<path:destination_id>",
+    "v2/destinations/<path:destination_id>/probes",
     "v2/sources/<str:profiles_id>/start",
     "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
@@ -327,9 +344,10 @@ def test_an_address_of_a_person_sends_who_is_logged_out_to_the_log_in_page(admin
 
 def test_the_api_refuses_who_shows_no_token(db):
     for pattern in API:
-        path = "/" + re.sub(r"<str:\w+>", "x", pattern)
-        for answer in (Client().get(path), Client().post(path, b"{}", content_type="application/json")):
-            assert answer.status_code == 401, pattern
+        path = "/" + re.sub(r"<(str|path):\w+>", "x", pattern)
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            answer = Client().generic(method, path, b"{}", content_type="application/json")
+            assert answer.status_code == 401, (method, pattern)
 
 
 def _fine(address: Address, member: Member) -> set[int]:

@@ -9,13 +9,15 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from activation.api.formats import MEDIA_TYPE
-from activation.api.openapi import operations, schemas
+from activation.api.openapi import building, management_schemas, operations, schemas
 from activation.api.requests import ApiView
 
 _ABOUT = (
-    "Read and delete your customers' profiles in real time, start syncs and read how they went. Every call carries a "
-    "personal access token; calls about profiles want one with the role Admin."
+    "Read and delete your customers' profiles in real time, start syncs and read how they went, and set up projects, "
+    "warehouses and destinations. Every call carries a personal access token; calls about profiles want one with the "
+    "role Admin."
 )
+_MANAGED = [{"name": "Projects"}, {"name": "Warehouses"}, {"name": "Destinations"}]
 
 
 class DocumentView(ApiView):
@@ -39,11 +41,11 @@ def document() -> dict[str, Any]:
         "info": {"title": "Activation API", "version": "2", "description": _ABOUT},
         "servers": [{"url": settings.PUBLIC_URL}],
         "security": [{"token": []}],
-        "tags": [{"name": "Profiles"}, {"name": "Syncs"}, {"name": "Profiles runs"}],
+        "tags": [{"name": "Profiles"}, {"name": "Syncs"}, {"name": "Profiles runs"}, *_MANAGED],
         "paths": operations.paths(),
         "components": {
-            "schemas": schemas.ALL,
-            "responses": operations.problem_responses(),
+            "schemas": {**schemas.ALL, **management_schemas.ALL},
+            "responses": building.problem_responses(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "Begins with actv_."}},
         },
     }

@@ -1,39 +1,24 @@
 """Every operation of the API: what it takes, and every answer it may give."""
 
-from typing import Any
-
-from activation.api import bodies, paging
-from activation.api.openapi import schemas
+from activation.api import bodies
+from activation.api.openapi import management, management_projects, schemas
+from activation.api.openapi.building import PAGES, Operation, operation
 from activation.api.openapi.schemas import ASKED, NAME, OPTIONS, Schema, nullable, obj, ref, text
 from activation.api.syncs import STATUSES
 from activation.models import RunState
-
-Operation = dict[str, Any]
 
 _ID = {"id": ref("Id")}
 _IDS: Schema = {"type": "array", "items": ref("Id"), "minItems": 1, "maxItems": bodies.MAX_IDS}
 _ONE_OR_MORE = {"id": {"anyOf": [ref("Id"), _IDS]}}
 _WANTED = ("entity", "destinationId", "id")
 
-# Problems that any call may meet, by status; 405 and 406 are for callers who ask in a way that is not described here.
-_ALWAYS = ("401", "405", "406", "429", "500", "503")
-_PROBLEMS = {
-    "400": "The request is not what is asked for; the text says what and where.",
-    "401": "The token is missing, wrong, expired, deleted, or may not do this.",
-    "404": "There is no such thing in the token's organisation.",
-    "405": "The method is not allowed here.",
-    "406": "`Accept` excludes JSON.",
-    "409": "It cannot be done now; `code` says why.",
-    "413": "The body is too large.",
-    "429": "The token's rate is used up.",
-    "500": "A fault of ours.",
-    "503": "Redis or our own database does not answer in time.",
-}
-_WITH_RETRY_AFTER = frozenset({"429", "503"})
-
 
 def paths() -> dict[str, dict[str, Operation]]:
     """Return the operations by path and method."""
+    return {**_calls(), **management_projects.paths(), **management.paths()}
+
+
+def _calls() -> dict[str, dict[str, Operation]]:
     return {
         "/v1/activation": {"post": _fetch("Fetch a profile", "fetchProfileV1", obj(_WANTED, **ASKED, **_ID))},
         "/v2/activation": {
@@ -53,7 +38,7 @@ def paths() -> dict[str, dict[str, Operation]]:
 
 
 def _fetch(summary: str, name: str, body: Schema) -> Operation:
-    return _operation(
+    return operation(
         ("Profiles", name, summary),
         body=body,
         answers={
@@ -66,7 +51,7 @@ def _fetch(summary: str, name: str, body: Schema) -> Operation:
 
 def _delete() -> Operation:
     counts = obj(("deletedKeys", "actualKeys"), deletedKeys=schemas.whole(), actualKeys=schemas.whole())
-    return _operation(
+    return operation(
         ("Profiles", "deleteProfiles", "Delete profiles"),
         body=obj(_WANTED, **ASKED, **_ONE_OR_MORE),
         answers={"200": ("How many keys were there and are gone, and how many were addressed.", counts)},
@@ -79,7 +64,7 @@ def _batch() -> Operation:
     include = {"type": "array", "items": {"enum": ["freshness"]}}
     items: Schema = {"type": "array", "minItems": 1, "maxItems": bodies.MAX_BATCH_IDS, "items": ref("Id")}
     results = {"type": "array", "items": ref("BatchResult"), "description": "One for each id, in order."}
-    return _operation(
+    return operation(
         ("Profiles", "fetchProfiles", "Fetch many profiles"),
         body=obj(("entity", "destinationId", "ids"), **ASKED, ids=items, include=include, **options),
         answers={
@@ -91,7 +76,7 @@ def _batch() -> Operation:
 
 
 def _start() -> Operation:
-    return _operation(
+    return operation(
         ("Syncs", "startSync", "Start a sync"),
         path=("connectionId",),
         body=obj(syncType={"enum": ["incremental", "full"], "default": "incremental"}),
@@ -102,7 +87,7 @@ def _start() -> Operation:
 
 
 def _stop() -> Operation:
-    return _operation(
+    return operation(
         ("Syncs", "stopSync", "Stop the active sync"),
         path=("connectionId",),
         answers={"204": ("Nothing is active any more.", None)},
@@ -112,14 +97,14 @@ def _stop() -> Operation:
 
 def _syncs() -> Operation:
     listed = obj(("syncs", "paging"), syncs={"type": "array", "items": ref("Sync")}, paging=ref("Paging"))
-    return _operation(
+    return operation(
         ("Syncs", "listSyncs", "List a connection's syncs, newest first"),
         path=("connectionId",),
         query={
             "status": {"enum": list(STATUSES)},
             "started_after": text("ISO 8601; UTC without a zone.", format="date-time"),
             "started_before": text("ISO 8601; UTC without a zone.", format="date-time"),
-            **_PAGES,
+            **PAGES,
         },
         answers={"200": ("A page of syncs.", listed)},
         problems=("400", "404"),
@@ -127,7 +112,7 @@ def _syncs() -> Operation:
 
 
 def _sync() -> Operation:
-    return _operation(
+    return operation(
         ("Syncs", "readSync", "Read a sync"),
         path=("connectionId", "syncId"),
         answers={"200": ("The sync.", ref("Sync"))},
@@ -137,17 +122,17 @@ def _sync() -> Operation:
 
 def _project_syncs() -> Operation:
     listed = obj(("syncs", "paging"), syncs={"type": "array", "items": ref("ProjectSync")}, paging=ref("Paging"))
-    return _operation(
+    return operation(
         ("Syncs", "listProjectSyncs", "List the syncs of all of a project's sources, newest first"),
         path=("projectId",),
-        query={"state": {"enum": list(RunState.values)}, "runId": text("A Profiles run."), **_PAGES},
+        query={"state": {"enum": list(RunState.values)}, "runId": text("A Profiles run."), **PAGES},
         answers={"200": ("A page of syncs.", listed)},
         problems=("400", "404"),
     )
 
 
 def _report() -> Operation:
-    return _operation(
+    return operation(
         ("Profiles runs", "reportRun", "Report a Profiles run that has ended"),
         path=("projectId",),
         body=obj(
@@ -166,7 +151,7 @@ def _report() -> Operation:
 
 def _start_run() -> Operation:
     parameters: Schema = {"type": "array", "items": NAME, "description": "Passed on to the operator's command."}
-    return _operation(
+    return operation(
         ("Profiles runs", "startRun", "Start a Profiles run"),
         path=("profilesId",),
         body=obj(parameters=nullable(parameters)),
@@ -176,57 +161,9 @@ def _start_run() -> Operation:
 
 
 def _run_status() -> Operation:
-    return _operation(
+    return operation(
         ("Profiles runs", "readRun", "Read a Profiles run"),
         path=("profilesId", "runId"),
         answers={"200": ("The run.", ref("ProfilesRun"))},
         problems=("404",),
     )
-
-
-_PAGES: dict[str, Schema] = {
-    "page": {"type": "integer", "minimum": 1, "maximum": 10**9, "default": 1},
-    "per_page": {"type": "integer", "minimum": 1, "maximum": paging.MOST_PER_PAGE, "default": paging.PER_PAGE},
-}
-
-
-def _operation(
-    what: tuple[str, str, str],
-    *,
-    answers: dict[str, tuple[str, Schema | None]],
-    problems: tuple[str, ...],
-    path: tuple[str, ...] = (),
-    query: dict[str, Schema] | None = None,
-    body: Schema | None = None,
-    body_required: bool = True,
-) -> Operation:
-    tag, name, summary = what
-    parameters = [{"name": each, "in": "path", "required": True, "schema": text(minLength=1)} for each in path]
-    parameters += [{"name": each, "in": "query", "schema": schema} for each, schema in (query or {}).items()]
-    operation: Operation = {"tags": [tag], "operationId": name, "summary": summary}
-    if parameters:
-        operation["parameters"] = parameters
-    if body is not None:
-        operation["requestBody"] = {"required": body_required, "content": {"application/json": {"schema": body}}}
-    operation["responses"] = {
-        **{status: _answer(about, schema) for status, (about, schema) in answers.items()},
-        **{status: {"$ref": f"#/components/responses/{status}"} for status in sorted({*problems, *_ALWAYS})},
-    }
-    return operation
-
-
-def problem_responses() -> dict[str, Any]:
-    """Return the answers to calls that fail, by status."""
-    found = {}
-    for status, about in _PROBLEMS.items():
-        answer = _answer(about, ref("Error"))
-        if status in _WITH_RETRY_AFTER:
-            answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": schemas.whole()}}
-        found[status] = answer
-    return found
-
-
-def _answer(about: str, schema: Schema | None) -> dict[str, Any]:
-    if schema is None:
-        return {"description": about}
-    return {"description": about, "content": {"application/json": {"schema": schema}}}

@@ -113,6 +113,21 @@ ERROR = obj(
     code=text("For programs."),
     message=text("On DELETE the same text once more."),
 )
+REFUSAL = obj(
+    ("error", "code"),
+    **ERROR["properties"],
+    fields={
+        "type": "object",
+        "additionalProperties": text(),
+        "description": "What is wrong with each member, by its path, such as `settings.address`.",
+    },
+    problems={
+        "type": "array",
+        "items": obj(("line", "column", "message"), line=whole(), column=whole(), message=text()),
+        "description": "What is wrong with a pb_project.yaml, and where.",
+    },
+    probe=ref("Probe"),
+)
 _METRIC = obj(("total",), total=whole())
 SYNC = obj(
     ("id", "status", "startedAt", "finishedAt", "error", "metrics"),
@@ -169,6 +184,7 @@ ALL: dict[str, Schema] = {
     "Diagnosis": DIAGNOSIS,
     "BatchResult": RESULT,
     "Error": ERROR,
+    "Refusal": REFUSAL,
     "Sync": described(SYNC, "A sync in the hosted product's shape."),
     "Paging": PAGING,
     "ProjectSync": PROJECT_SYNC,
