@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from accounts.actors import Actor
-from activation.models import DestinationProbe, Preview, RedisDestination, Source, SyncRun
+from activation.models import Deletion, DestinationProbe, Preview, RedisDestination, Source, SyncRun
 
 Thing = TypeVar("Thing")
 
@@ -48,6 +48,12 @@ def probe_for(actor: Actor, public_id: str) -> DestinationProbe:
     """Return the organisation's connection test of that id. Raises `Http404`."""
     probes = DestinationProbe.objects.select_related("project", "destination")
     return _found(probes.filter(organisation=actor.organisation, public_id=public_id).first())
+
+
+def deletion_for(actor: Actor, public_id: str) -> Deletion:
+    """Return the organisation's cascading delete of that receipt. Raises `Http404`."""
+    deletions = Deletion.objects.select_related("destination")
+    return _found(deletions.filter(destination__organisation=actor.organisation, public_id=public_id).first())
 
 
 def _found(thing: Thing | None) -> Thing:

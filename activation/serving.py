@@ -12,12 +12,11 @@ from datetime import datetime
 from typing import Literal, NoReturn
 
 import orjson
-from django.db import transaction
 from prometheus_client import Counter
 
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
-from activation import dirty_ids, handles, suppressions, usage
+from activation import deletions, dirty_ids, erasures, handles, models, usage
 from activation.engine import profiles
 from activation.handles import Handle
 from activation.models import DirtyId, RedisDestination
@@ -27,10 +26,6 @@ KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "networks", "rate
 # What a token can be limited to; "sync" is starting and stopping syncs, "manage" changing what there is.
 Verb = Literal["read", "delete", "sync", "manage"]
 NOT_NORMALISED: set[tuple[str, ...]] = {()}
-DELETE_WAITS = (
-    "The Redis destination cannot be reached at the moment. "
-    "The delete is noted: no sync brings these profiles back, and it is retried until Redis has done it."
-)
 
 
 class AccessRefused(Exception):
@@ -38,13 +33,6 @@ class AccessRefused(Exception):
 
     def __init__(self) -> None:
         super().__init__("Unauthorized request. Please check your access token")
-
-
-class DeletePending(Exception):
-    """Redis cannot be reached; the suppression stands and the delete is retried without the caller."""
-
-    def __init__(self) -> None:
-        super().__init__(DELETE_WAITS)
 
 
 @dataclass(frozen=True)
@@ -65,10 +53,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class Deletion:
-    """How many keys existed and were removed, and how many were addressed."""
+    """How many keys existed and were removed, and how many were addressed; `cascading` is what goes on after that."""
 
     deleted: int
     addressed: int
+    cascading: models.Deletion | None = None
 
 
 def read(identity: TokenIdentity, *, destination: str, entity: str, id: ProfileId) -> Profile:  # noqa: A002 - the contract's word
@@ -108,10 +97,17 @@ def opened_for(
 
 
 def delete(
-    identity: TokenIdentity, *, destination: str, entity: str, ids: Sequence[ProfileId], now: datetime
+    identity: TokenIdentity,
+    *,
+    destination: str,
+    entity: str,
+    ids: Sequence[ProfileId],
+    cascade: bool = False,
+    now: datetime,
 ) -> Deletion:
     """Delete profiles, each once however often it is named, so that no sync brings them back (unless it may).
 
+    With `cascade` the same person's other ids are deleted later (`activation.cascades`); the edge sends the wake-up.
     Raises `InvalidDestination`, `AccessRefused`, `DestinationUnavailable`, `ServiceUnavailable`, and `DeletePending`
     when the suppression stands and only Redis has not done its part yet.
     """
@@ -119,52 +115,27 @@ def delete(
     for each in ids:
         usage.delete(handle, identity.token_id, entity, each.type)
     keys = list(dict.fromkeys(key for each in ids for key in written_keys(handle, entity, each)))
+    cascading = _cascading(identity, handle, entity, ids, keys=len(keys), now=now) if cascade else None
     # The next sync looks after them though their rows did not change: it writes those that may return, and deletes the
     # others once more, for a destination that loses its last writes, or is restored from a backup, has them again.
     named = [(entity, each.type, each.value) for each in ids]
     dirty_ids.add_profiles(handle.destination_id, named, reason=DirtyId.Reason.DELETED, now=now)
-    return _delete(identity, handle, keys, now)
-
-
-def _delete(identity: TokenIdentity, handle: Handle, keys: Sequence[str], now: datetime) -> Deletion:
-    """Suppress, delete, settle: in this order, so that a fault at any point loses neither a profile nor a delete."""
-    row = RedisDestination.objects.get(pk=handle.destination_id)
-    suppressed = None
-    if suppressions.stand(row.pk):
-        suppressed = suppressions.suppress(row, keys, by=identity.actor, now=now)
-    count = len(suppressed.ids) if suppressed else 0
+    receipt = cascading.public_id if cascading else ""
     try:
-        deleted = _as_it_is(handle, row).delete(keys)
+        deleted = erasures.erase(handle, keys, by=identity.actor, receipt=receipt, now=now)
     except handles.DestinationUnavailable:
-        suppressions.record_delete(row, addressed=len(keys), deleted=None, suppressed=count, by=identity.actor, now=now)
-        if suppressed:
-            raise DeletePending from None
+        if cascading:
+            deletions.withdraw(cascading)
         raise
-    with transaction.atomic():
-        if suppressed:
-            suppressions.settle(suppressed, everywhere=deleted.everywhere, now=now)
-        suppressions.record_delete(
-            row, addressed=len(keys), deleted=deleted.profiles, suppressed=count, by=identity.actor, now=now
-        )
-    return Deletion(deleted=deleted.profiles, addressed=len(keys))
+    return Deletion(deleted=deleted, addressed=len(keys), cascading=cascading)
 
 
-def _as_it_is(handle: Handle, row: RedisDestination) -> Handle:
-    """Return the handle of the destination as it is now that the suppression stands.
-
-    One that is older may lead to a place that is not served any more, or know nothing of one that is being loaded.
-    Syncs that begin later honour the suppression themselves, and a switch waits until its delete is done.
-    """
-    version: int = RedisDestination.objects.values_list("version", flat=True).get(pk=row.pk)
-    if handle.version == version:
-        return handle
-    try:
-        renewed = handles.get(row.organisation_id, row.public_id, anew=True)
-    except (handles.InvalidDestination, handles.ServiceUnavailable):
-        raise handles.DestinationUnavailable("changed_meanwhile") from None
-    if renewed.version < version:
-        raise handles.DestinationUnavailable("changed_meanwhile")
-    return renewed
+def _cascading(
+    identity: TokenIdentity, handle: Handle, entity: str, ids: Sequence[ProfileId], *, keys: int, now: datetime
+) -> models.Deletion:
+    row = RedisDestination.objects.get(pk=handle.destination_id)
+    named = [(each.type, each.value) for each in ids]
+    return deletions.request(row, entity=entity, named=named, keys=keys, by=identity.actor, now=now)
 
 
 def _key(handle: Handle, entity: str, id_type: str, value: str) -> str:

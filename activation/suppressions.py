@@ -20,7 +20,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from accounts import audit, vault
 from accounts.actors import Actor
-from activation import handles
+from activation import deletions, handles
 from activation.engine import profiles
 from activation.engine.kept_out import Mark
 from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression, SyncRun
@@ -57,10 +57,13 @@ def stand(destination_id: int) -> bool:
 
 
 @transaction.atomic
-def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, now: datetime) -> Suppressed:
+def suppress(
+    destination: RedisDestination, keys: Sequence[str], *, by: Actor, now: datetime, receipt: str = ""
+) -> Suppressed:
     """Suppress each key (whole key text), keeping it encrypted until `settle` is told that Redis deleted it.
 
-    A key that is suppressed already keeps its suppression, and is to be deleted once more.
+    A key that is suppressed already keeps its suppression, and is to be deleted once more. `receipt` is that of a
+    cascading delete.
     """
     wanted = {key: _digests(key) for key in dict.fromkeys(keys)}
     # First the lock of the destination's row, then the look: two requests for one key come one after the other.
@@ -81,6 +84,7 @@ def suppress(destination: RedisDestination, keys: Sequence[str], *, by: Actor, n
             key_version=version,
             pending_key=vault.encrypt(key),
             requested_by=by.name,
+            receipt=receipt,
             created_at=now,
         )
         for offset, (key, digests) in enumerate(wanted.items())
@@ -150,7 +154,10 @@ def retry_pending(now: datetime) -> int:
     for destination_id in pending.order_by().values_list("destination_id", flat=True).distinct():
         # Newest first: old ones that nobody can decrypt any more must not stand in the way of the others.
         rows = pending.filter(destination_id=destination_id).select_related("destination__organisation")
-        finished += _retry(rows.order_by("-sequence")[:RETRIED_AT_ONCE], now=now)
+        by_receipt: dict[str, list[Suppression]] = {}
+        for row in rows.order_by("-sequence")[:RETRIED_AT_ONCE]:
+            by_receipt.setdefault(row.receipt, []).append(row)
+        finished += sum(_retry(group, receipt=receipt, now=now) for receipt, group in by_receipt.items())
     return finished
 
 
@@ -171,8 +178,7 @@ def delete_elsewhere(destination: RedisDestination) -> frozenset[int]:
     return frozenset(each.pk for each in pending)
 
 
-def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
-    pending = list(rows)
+def _retry(pending: Sequence[Suppression], *, receipt: str, now: datetime) -> int:
     keys = _readable_keys(pending)
     if not keys:
         return 0
@@ -184,6 +190,8 @@ def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
         return 0
     with transaction.atomic():
         finished = settle(Suppressed(ids=tuple(keys)), everywhere=deleted.everywhere, now=now)
+        if receipt:
+            deletions.credit(receipt, deleted=deleted.profiles)
         if finished or deleted.profiles:
             record_delete(
                 destination,
@@ -191,16 +199,25 @@ def _retry(rows: Iterable[Suppression], *, now: datetime) -> int:
                 deleted=deleted.profiles,
                 suppressed=finished,
                 by=Actor.system(destination.organisation),
+                receipt=receipt,
                 now=now,
             )
     return finished
 
 
 def record_delete(
-    destination: RedisDestination, *, addressed: int, deleted: int | None, suppressed: int, by: Actor, now: datetime
+    destination: RedisDestination,
+    *,
+    addressed: int,
+    deleted: int | None,
+    suppressed: int,
+    by: Actor,
+    receipt: str = "",
+    now: datetime,
 ) -> None:
     """Write the audit row of a delete: counts only. `deleted` is None when Redis could not be reached."""
     details: dict[str, object] = {"addressed": addressed, "deleted": deleted, "suppressed": suppressed}
+    details |= {"receipt": receipt} if receipt else {}
     audit.record(
         "profiles_deleted",
         by=by,

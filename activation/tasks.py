@@ -7,6 +7,8 @@ from django.utils import timezone
 from activation import (
     alert_deliveries,
     alert_watch,
+    cascades,
+    deletions,
     enabling,
     failed_ids,
     move_steps,
@@ -63,6 +65,8 @@ def tick(**_: object) -> None:
         preview.apply_async(kwargs={"preview_id": preview_id}, expires=_EXPIRES)
     for reconcile_id in reconcile_hand_overs.waiting(now=now):
         reconcile.apply_async(kwargs={"reconcile_id": reconcile_id}, expires=_EXPIRES)
+    for deletion_id in deletions.waiting(now=now):
+        delete_other_ids.apply_async(kwargs={"deletion_id": deletion_id}, expires=_EXPIRES)
     wake()
     if well:
         pulse.went_well()
@@ -136,6 +140,12 @@ def reconcile(reconcile_id: int, **_: object) -> None:
         reconcile_hand_overs.tidy(reconcile_id)
 
 
+@shared_task(name="activation.delete_other_ids")
+def delete_other_ids(deletion_id: int, **_: object) -> None:
+    """Go on with a cascading delete."""
+    cascades.work(deletion_id, now=timezone.now())
+
+
 @shared_task(name="activation.look_for_alerts")
 def look_for_alerts(**_: object) -> None:
     """Look for what somebody should be told, and wake a worker for every message that is due."""
@@ -160,6 +170,7 @@ def forget(**_: object) -> None:
     """Forget what is kept for some weeks only."""
     now = timezone.now()
     alert_deliveries.tidy(now=now)
+    deletions.forget(now=now)
     failed_ids.expire(now=now)
     previews.forget(now=now)
     usage.forget(now=now)

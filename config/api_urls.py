@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
 from activation.api.checks import ProjectChecksView, ProjectCheckView, WarehouseChecksView, WarehouseCheckView
+from activation.api.deletions import DeletionView
 from activation.api.destinations import DestinationsView, DestinationView
 from activation.api.openapi.document import DocumentView
 from activation.api.probes import DestinationProbesView, ProbesView, ProbeView
@@ -22,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/activation", ActivationView.as_view()),
     path("v2/openapi.json", DocumentView.as_view()),
     path("v2/activation/batch", BatchView.as_view()),
+    path("v2/deletions/<str:deletion_id>", DeletionView.as_view()),
     path("v2/retl-connections/<str:connection_id>/start", StartView.as_view()),
     path("v2/retl-connections/<str:connection_id>/stop", StopView.as_view()),
     path("v2/retl-connections/<str:connection_id>/syncs", SyncsView.as_view()),

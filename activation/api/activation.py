@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from activation import serving
-from activation.api import bodies, profiles
+from activation.api import bodies, deletions, profiles
 from activation.api.formats import envelope, json_answer
 from activation.api.requests import ApiView, delivered, destination_id, identity_of, raw_body
 
@@ -43,9 +43,14 @@ class ActivationView(FetchView):
             destination=destination_id(asked.destination),
             entity=asked.entity,
             ids=asked.ids,
+            cascade=asked.cascade,
             now=timezone.now(),
         )
-        return json_answer(orjson.dumps({"deletedKeys": deletion.deleted, "actualKeys": deletion.addressed}))
+        told: dict[str, object] = {"deletedKeys": deletion.deleted, "actualKeys": deletion.addressed}
+        if deletion.cascading is not None:
+            deletions.wake(deletion.cascading)
+            told["receiptId"] = deletion.cascading.public_id
+        return json_answer(orjson.dumps(told))
 
 
 def _plain(request: Request, asked: bodies.FetchRequest) -> HttpResponse:

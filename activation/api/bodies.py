@@ -78,11 +78,12 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class DeleteRequest:
-    """A body of DELETE; `ids` has at least one item."""
+    """A body of DELETE; `ids` has at least one item. With `cascade` the person's other ids are meant too."""
 
     destination: object
     entity: str
     ids: tuple[ProfileId, ...]
+    cascade: bool = False
 
 
 def fetch_request(raw: bytes) -> FetchRequest:
@@ -143,7 +144,10 @@ def delete_request(raw: bytes) -> DeleteRequest:
         ids = tuple(_profile_id(item, "id", number) for number, item in enumerate(given))
     else:
         raise BodyInvalid('id must be an object with "type" and "value", or a list of such objects.')
-    return DeleteRequest(destination=body.get("destinationId"), entity=entity, ids=ids)
+    cascade = body.get("cascade", False)
+    if not isinstance(cascade, bool):
+        raise BodyInvalid("cascade must be true or false.")
+    return DeleteRequest(destination=body.get("destinationId"), entity=entity, ids=ids, cascade=cascade)
 
 
 def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:

@@ -6,6 +6,7 @@ alike for both verbs. Texts are ours: no exception's text that may hold data of 
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from django.http.request import UnreadablePostError
 from rest_framework import exceptions
 
 from accounts.actors import PermissionRefused
-from activation import handles, serving
+from activation import erasures, handles, serving
 from activation.api import bodies, refusals
 from activation.api.formats import json_answer
 from activation.api.problems import Kinds, Problem
@@ -95,6 +96,12 @@ def _destination_unavailable(error: Exception) -> Problem:
     return Problem(503, "destination_unavailable", str(error), {"Retry-After": str(TRY_DESTINATION_AGAIN_AFTER)})
 
 
+def _delete_pending(error: Exception) -> Problem:
+    """The delete goes on without the caller; a cascading one has a receipt."""
+    problem, receipt = _destination_unavailable(error), getattr(error, "receipt", "")
+    return replace(problem, more={"receiptId": receipt}) if receipt else problem
+
+
 def _service_unavailable(_: Exception) -> Problem:
     text = str(handles.ServiceUnavailable())
     return Problem(503, "service_unavailable", text, {"Retry-After": str(TRY_SERVICE_AGAIN_AFTER)})
@@ -149,7 +156,8 @@ _PROBLEMS: tuple[tuple[Kinds, Callable[[Any], Problem]], ...] = (
     (handles.InvalidDestination, _invalid_destination),
     ((bodies.BodyTooLarge, RequestDataTooBig), _too_large),
     (bodies.BodyInvalid, _invalid_body),
-    ((handles.DestinationUnavailable, serving.DeletePending), _destination_unavailable),
+    (erasures.DeletePending, _delete_pending),
+    (handles.DestinationUnavailable, _destination_unavailable),
     ((handles.ServiceUnavailable, OperationalError, InterfaceError), _service_unavailable),
     ((Http404, exceptions.NotFound), _not_found),
     (exceptions.MethodNotAllowed, _method_not_allowed),

@@ -1,6 +1,7 @@
 """What moves and is served: Redis destinations, activations, sources, sync runs, partitions, suppressions."""
 
 from activation.models.alerts import Alert, AlertDelivery, AlertSettings, Problem
+from activation.models.deletions import Deletion
 from activation.models.destinations import DestinationProbe, Installation, RedisDestination
 from activation.models.moves import DestinationMove
 from activation.models.previews import Preview
@@ -17,6 +18,7 @@ __all__ = [
     "AlertDelivery",
     "AlertSettings",
     "DeletedProfilesPolicy",
+    "Deletion",
     "DestinationMove",
     "DestinationProbe",
     "DirtyId",

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.identifiers import KSUID_LENGTH
 from activation.models.destinations import RedisDestination
 
 
@@ -13,6 +14,7 @@ class Suppression(models.Model):
     `digest` is of the whole key text (`activation.suppressions`), `sealed_checksum` finds it quickly
     (`activation.engine.kept_out`). `sequence` is taken under a lock of the
     destination's row, so it grows in the order of commits and a reader who knows number n has missed nothing below.
+    `receipt` is the public id of the cascading delete that it belongs to.
     `pending_key` keeps the key encrypted until Redis has acknowledged the delete and syncs under way then have ended.
     """
 
@@ -23,6 +25,7 @@ class Suppression(models.Model):
     key_version = models.PositiveIntegerField()
     pending_key = models.TextField(blank=True)
     requested_by = models.CharField(max_length=254)
+    receipt = models.CharField(max_length=KSUID_LENGTH, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True)
     lifted_at = models.DateTimeField(null=True)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
-from activation import handles, serving, suppressions
+from activation import erasures, handles, serving, suppressions
 from activation.engine import profiles
 from activation.engine.kept_out import Mark
 from activation.engine.store import Store
@@ -168,7 +168,7 @@ def test_a_delete_waits_for_a_redis_that_is_down(admin, delete, tmp_path):
             client.hset(key_of(destination), "view", "{}")
         server.stop()
 
-        with pytest.raises(serving.DeletePending):
+        with pytest.raises(erasures.DeletePending):
             delete(destination)
 
         pending = Suppression.objects.get()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.identifiers import new_public_id
 from accounts.identities import TokenIdentity
-from activation import guard, handles, lifts, serving, suppressions, syncs
+from activation import erasures, guard, handles, lifts, serving, suppressions, syncs
 from activation.models import (
     Activation,
     DeletedProfilesPolicy,
@@ -139,7 +139,7 @@ class History:
             try:
                 serving.delete(self.identity, destination=destination, entity=ENTITY, ids=ids, now=timezone.now())
                 answered = True
-            except serving.DeletePending:
+            except erasures.DeletePending:
                 answered = True
             except (handles.DestinationUnavailable, handles.ServiceUnavailable, OperationalError):
                 pass  # nobody was promised anything

@@ -21,6 +21,7 @@ from activation import destinations
 from activation.models import (
     Activation,
     DeletedProfilesPolicy,
+    Deletion,
     DestinationProbe,
     RedisDestination,
     RunState,
@@ -138,7 +139,18 @@ def things_of(synced: Activation, by: Actor) -> dict[str, str]:
         settings={"address": os.environ["CLOSED_ADDRESS"]},
         requested_by=by.name,
     )
+    deletion = Deletion.objects.create(
+        destination=synced.destination,
+        entity="user",
+        state=Deletion.State.FINISHED,
+        missed=[
+            {"source": source.public_id, "id_type": "email", "view": "v", "code": "no_main_id", "message": "None."}
+        ],
+        requested_by="seed",
+        finished_at=timezone.now(),
+    )
     return {
+        "deletionId": deletion.public_id,
         "warehouseId": warehouse.public_id,
         "checkId": check.public_id,
         "probeId": probe.public_id,

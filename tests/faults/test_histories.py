@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.identities import TokenIdentity
-from activation import handles, serving, suppressions, syncs
+from activation import erasures, handles, serving, suppressions, syncs
 from activation.models import Activation, RunState, SyncRun
 from activation.serving import ProfileId
 from config.embedded import EmbeddedServer
@@ -140,7 +140,7 @@ class History:
         """Delete people by API."""
         ids = [ProfileId("email", email) for email in emails]
         destination = self.world.source.destination.public_id
-        with suppress(serving.DeletePending):
+        with suppress(erasures.DeletePending):
             serving.delete(self.identity, destination=destination, entity="user", ids=ids, now=timezone.now())
         self.gone.update(emails)
 

@@ -173,6 +173,7 @@ API = {
     "v1/activation",
     "v2/activation",
     "v2/activation/batch",
+    "v2/deletions/<str:deletion_id>",
     f"{_CONNECTION}/start",
     f"{_CONNECTION}/stop",
     f"{_CONNECTION}/syncs",

@@ -26,6 +26,7 @@ def _calls() -> dict[str, dict[str, Operation]]:
             "delete": _delete(),
         },
         "/v2/activation/batch": {"post": _batch()},
+        "/v2/deletions/{deletionId}": {"get": _deletion()},
         "/v2/retl-connections/{connectionId}/start": {"post": _start()},
         "/v2/retl-connections/{connectionId}/stop": {"post": _stop()},
         "/v2/retl-connections/{connectionId}/syncs": {"get": _syncs()},
@@ -50,12 +51,28 @@ def _fetch(summary: str, name: str, body: Schema) -> Operation:
 
 
 def _delete() -> Operation:
-    counts = obj(("deletedKeys", "actualKeys"), deletedKeys=schemas.whole(), actualKeys=schemas.whole())
+    counts = obj(
+        ("deletedKeys", "actualKeys"),
+        deletedKeys=schemas.whole(),
+        actualKeys=schemas.whole(),
+        receiptId=text("With `cascade` only: where the rest stands is read at `/v2/deletions/{deletionId}`."),
+    )
+    about = "Delete the same person's other ids as well, found through the main id in the latest snapshots."
+    cascade: Schema = {"type": "boolean", "default": False, "description": about}
     return operation(
         ("Profiles", "deleteProfiles", "Delete profiles"),
-        body=obj(_WANTED, **ASKED, **_ONE_OR_MORE),
+        body=obj(_WANTED, **ASKED, **_ONE_OR_MORE, cascade=cascade),
         answers={"200": ("How many keys were there and are gone, and how many were addressed.", counts)},
         problems=("400", "404", "413"),
+    )
+
+
+def _deletion() -> Operation:
+    return operation(
+        ("Profiles", "readDeletion", "Read where a cascading delete stands"),
+        path=("deletionId",),
+        answers={"200": ("The receipt.", ref("Deletion"))},
+        problems=("404",),
     )
 
 

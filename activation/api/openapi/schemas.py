@@ -112,6 +112,33 @@ ERROR = obj(
     error=text("For people."),
     code=text("For programs."),
     message=text("On DELETE the same text once more."),
+    receiptId=text("Of a cascading delete that goes on by itself."),
+)
+NOT_LOOKED_AT = obj(
+    ("connectionId", "idType", "view", "code", "reason"),
+    connectionId=text("The source."),
+    idType=text(),
+    view=text(),
+    code=text("`never_synced`, `no_main_id`, or what the warehouse said."),
+    reason=text("For people."),
+)
+DELETION = obj(
+    (
+        *("receiptId", "status", "entity", "destinationId", "requestedAt", "finishedAt"),
+        *("idsFound", "actualKeys", "deletedKeys", "notLookedAt", "errorCode", "error"),
+    ),
+    receiptId=text(),
+    status={"enum": ["running", "finished", "failed"]},
+    entity=text(),
+    destinationId=text(),
+    requestedAt=TIME,
+    finishedAt=nullable(TIME),
+    idsFound=whole("Ids beyond those that were named."),
+    actualKeys=whole("Keys that were addressed, those of the ids that were named too."),
+    deletedKeys=whole("Those that were there and are gone."),
+    notLookedAt={"type": "array", "items": NOT_LOOKED_AT, "description": "Sources that could not be looked at."},
+    errorCode=nullable(text()),
+    error=nullable(text()),
 )
 REFUSAL = obj(
     ("error", "code"),
@@ -185,6 +212,7 @@ ALL: dict[str, Schema] = {
     "BatchResult": RESULT,
     "Error": ERROR,
     "Refusal": REFUSAL,
+    "Deletion": described(DELETION, "The receipt of a cascading delete; it never holds an id."),
     "Sync": described(SYNC, "A sync in the hosted product's shape."),
     "Paging": PAGING,
     "ProjectSync": PROJECT_SYNC,
