@@ -36,10 +36,15 @@ WORKING: dict[str, dict[str, Any]] = {
 
 # Examples name things that are made up, and a new project has never been synced.
 NEED_MORE = {"changeProject": (409,), "switchActivation": (404,), "reportRun": (400,)}
+RENAMES = {"changeWarehouse"}
 _numbers = count()
 
 load_all_checks()
 SCHEMA = schemathesis.openapi.from_dict(deepcopy(document()))
+# Profiles are left out: some of the seed's destinations, which a list tells, are closed or silent on purpose.
+MANAGEMENT = schemathesis.openapi.from_dict(deepcopy(document())).include(
+    tag=["Projects", "Warehouses", "Destinations"]
+)
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations() if isinstance(result, Ok)]
 
 
@@ -100,7 +105,7 @@ def test_every_answer_is_as_described(server: ApiServer, operation: Any):
 
 
 def test_calls_that_follow_one_another_by_the_documents_links_are_answered_as_described(server: ApiServer):
-    class Team(SCHEMA.as_state_machine()):  # type: ignore[misc]  # made anew from each document
+    class Team(MANAGEMENT.as_state_machine()):  # type: ignore[misc]  # made anew from each document
         """Calls on and on; what creates a thing is mostly given what works."""
 
         calls = 0
@@ -137,7 +142,8 @@ def test_what_a_call_makes_is_read_changed_and_deleted_by_the_calls_it_links_to(
     links = document_of(by_id(maker))["responses"]["201"]["links"]
     for name in sorted(links, key=lambda name: name.startswith("delete")):
         given = {each: made.json()[at.rpartition("/")[2]] for each, at in links[name]["parameters"].items()}
-        answer = perform(server, name, given)
+        # Other tests may have taken the name of the example.
+        answer = perform(server, name, given, {"name": f"Made {next(_numbers)}"} if name in RENAMES else None)
         assert answer.status_code in {200, 201, 202, 204, *NEED_MORE.get(name, ())}, name
         if name.startswith("delete"):
             again = perform(server, name, given)
