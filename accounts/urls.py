@@ -20,6 +20,7 @@ urlpatterns = [
     path("account/security/sessions/<slug:session>/end/", security.session_end, name="session_end"),
     path("o/<slug:organisation>/", organisation.overview, name="overview"),
     path("o/<slug:organisation>/audit-log/", audit_log.audit_log, name="audit"),
+    path("o/<slug:organisation>/audit-log.<slug:format>", audit_log.audit_export, name="audit_export"),
     path(_settings, RedirectView.as_view(pattern_name="accounts:account"), name="settings"),
     path(f"{_settings}organisation/", organisation.organisation, name="organisation"),
     path(f"{_settings}organisation/new/", organisation.organisation_new, name="organisation_new"),

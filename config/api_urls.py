@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from activation.api.activation import ActivationView, FetchView
+from activation.api.audit_log import AuditLogView
 from activation.api.checks import ProjectChecksView, ProjectCheckView, WarehouseChecksView, WarehouseCheckView
 from activation.api.deletions import DeletionView
 from activation.api.destinations import DestinationsView, DestinationView
@@ -50,6 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # An adopted id may hold a slash.
     path("v2/destinations/<path:destination_id>/probes", DestinationProbesView.as_view()),
     path("v2/destinations/<path:destination_id>", DestinationView.as_view()),
+    path("v2/audit-log", AuditLogView.as_view()),
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("metrics", metrics.show),

@@ -62,7 +62,9 @@ def navigation(context: RequestContext) -> list[Item]:
     """List the main places that the person may see, the present one marked."""
     request = context["request"]
     prefix = f"/o/{request.organisation.slug}/"
-    rest = request.path.removeprefix(prefix)
+    # A person's own pages, of no organisation, belong to the settings.
+    own = request.path.startswith("/account/")
+    rest = "settings/" if own else request.path.removeprefix(prefix)
     return [
         Item(place.label, place.icon, url, _current(place, rest, request.path == url))
         for place in PLACES

@@ -28,6 +28,7 @@ NOT_ALLOWED = None
 TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "accounts:overview": (VIEWER, NOT_ALLOWED),
     "accounts:audit": (ADMIN, NOT_ALLOWED),
+    "accounts:audit_export": (ADMIN, NOT_ALLOWED),
     "accounts:settings": (VIEWER, VIEWER),
     "accounts:organisation": (ADMIN, ADMIN),
     "accounts:organisation_new": (ADMIN, ADMIN),
@@ -174,6 +175,7 @@ API = {
     "v2/activation",
     "v2/activation/batch",
     "v2/deletions/<str:deletion_id>",
+    "v2/audit-log",
     f"{_CONNECTION}/start",
     f"{_CONNECTION}/stop",
     f"{_CONNECTION}/syncs",
@@ -264,6 +266,7 @@ def parts(admin: Member, editor: Member) -> dict[str, object]:
     editor.token()
     return {
         "organisation": organisation.slug,
+        "format": "csv",
         "member": Membership.objects.get(user=editor.user).public_id,
         "invitation": invitations.invite(
             email="new@acme.example", role=VIEWER, by=admin.actor, now=now
@@ -317,8 +320,8 @@ class TestAnAddressOfAnOrganisation:
     def test_shows_nothing_of_another_organisation_under_ones_own(self, address, parts, outsider):
         own = {**parts, "organisation": outsider.organisation.slug}
         for answer in _allowed(outsider.client, address, own):
-            if {"organisation", "kind"}.issuperset(address.parts):
-                assert b"Acme" not in answer.content
+            if {"organisation", "kind", "format"}.issuperset(address.parts):
+                assert b"Acme" not in answer.getvalue()
             else:
                 assert answer.status_code == 404
 

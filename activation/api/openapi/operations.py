@@ -35,6 +35,7 @@ def _calls() -> dict[str, dict[str, Operation]]:
         "/v2/projects/{projectId}/runs": {"post": _report()},
         "/v2/sources/{profilesId}/start": {"post": _start_run()},
         "/v2/sources/{profilesId}/runs/{runId}/status": {"get": _run_status()},
+        "/v2/audit-log": {"get": _audit_log()},
     }
 
 
@@ -183,4 +184,22 @@ def _run_status() -> Operation:
         path=("profilesId", "runId"),
         answers={"200": ("The run.", ref("ProfilesRun"))},
         problems=("404",),
+    )
+
+
+def _audit_log() -> Operation:
+    moment = {"format": "date-time", "example": "2026-01-31T08:00:00Z"}
+    listed = obj(("events", "paging"), events={"type": "array", "items": ref("AuditEvent")}, paging=ref("Paging"))
+    return operation(
+        ("Audit log", "listAuditEvents", "List what happened in the organisation, newest first"),
+        query={
+            "person": text("Any part of an e-mail address or of a token's name.", example="ada@example.com"),
+            "action": text("Any part of an action.", example="member_removed"),
+            "target": text("Any part of a target's name or type, or its whole id.", example="token"),
+            "since": text("Not before this; ISO 8601, UTC without a zone.", **moment),
+            "until": text("Before this; ISO 8601, UTC without a zone.", **moment),
+            **PAGES,
+        },
+        answers={"200": ("A page of events.", listed)},
+        problems=("400",),
     )

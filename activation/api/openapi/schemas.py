@@ -204,6 +204,19 @@ PROFILES_RUN = obj(
     tasks={"type": "array", "maxItems": 0},
 )
 STARTED_RUN = obj(("runId",), runId=text())
+AUDIT_EVENT = obj(
+    ("id", "at", "person", "token", "action", "target", "targetType", "targetId", "details", "address"),
+    id=text(),
+    at=TIME,
+    person=text("Who, by e-mail address; or the product itself."),
+    token=nullable(text("The name of the token they acted by.")),
+    action=text(example="member_removed"),
+    target=nullable(text("What it was done to, by the name it had.")),
+    targetType=text(example="member"),
+    targetId=nullable(text()),
+    details={"type": "object", "description": "Counts, names and settings; never a secret, a trait or an id."},
+    address=nullable(text("The IP address it came from.")),
+)
 
 ALL: dict[str, Schema] = {
     "Id": described(ID, "An id of a person. A whole number is read as its decimal text."),
@@ -218,4 +231,5 @@ ALL: dict[str, Schema] = {
     "ProjectSync": PROJECT_SYNC,
     "ProfilesRun": PROFILES_RUN,
     "StartedRun": STARTED_RUN,
+    "AuditEvent": AUDIT_EVENT,
 }
