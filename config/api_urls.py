@@ -13,6 +13,7 @@ from activation.api.profiles import BatchView
 from activation.api.project_syncs import ProjectSyncsView
 from activation.api.projects import ProjectsView, ProjectView
 from activation.api.specifications import EntitiesView, PlacementsView, SpecificationView
+from activation.api.suppressions import SuppressionCheckView, SuppressionLiftView, SuppressionsView
 from activation.api.switch import SwitchView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
 from activation.api.warehouses import WarehousesView, WarehouseView
@@ -49,6 +50,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/destinations/probes", ProbesView.as_view()),
     path("v2/destinations/probes/<str:probe_id>", ProbeView.as_view()),
     # An adopted id may hold a slash.
+    path("v2/destinations/<path:destination_id>/suppressions", SuppressionsView.as_view()),
+    path("v2/destinations/<path:destination_id>/suppressions/check", SuppressionCheckView.as_view()),
+    path("v2/destinations/<path:destination_id>/suppressions/lift", SuppressionLiftView.as_view()),
     path("v2/destinations/<path:destination_id>/probes", DestinationProbesView.as_view()),
     path("v2/destinations/<path:destination_id>", DestinationView.as_view()),
     path("v2/audit-log", AuditLogView.as_view()),

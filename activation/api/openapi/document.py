@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from activation.api.formats import MEDIA_TYPE
-from activation.api.openapi import building, management_schemas, operations, schemas
+from activation.api.openapi import building, management_schemas, operations, schemas, suppressions
 from activation.api.requests import ApiView
 
 _ABOUT = (
@@ -18,6 +18,7 @@ _ABOUT = (
     "role Admin."
 )
 _MANAGED = [{"name": "Projects"}, {"name": "Warehouses"}, {"name": "Destinations"}]
+_CALLS = ("Profiles", "Suppressions", "Syncs", "Profiles runs")
 
 
 class DocumentView(ApiView):
@@ -41,10 +42,10 @@ def document() -> dict[str, Any]:
         "info": {"title": "Activation API", "version": "2", "description": _ABOUT},
         "servers": [{"url": settings.PUBLIC_URL}],
         "security": [{"token": []}],
-        "tags": [{"name": "Profiles"}, {"name": "Syncs"}, {"name": "Profiles runs"}, *_MANAGED],
+        "tags": [*({"name": name} for name in _CALLS), *_MANAGED],
         "paths": operations.paths(),
         "components": {
-            "schemas": {**schemas.ALL, **management_schemas.ALL},
+            "schemas": {**schemas.ALL, "Suppression": suppressions.SUPPRESSION, **management_schemas.ALL},
             "responses": building.problem_responses(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "Begins with actv_."}},
         },

@@ -1,7 +1,7 @@
 """Every operation of the API: what it takes, and every answer it may give."""
 
 from activation.api import bodies
-from activation.api.openapi import management, management_projects, schemas
+from activation.api.openapi import management, management_projects, schemas, suppressions
 from activation.api.openapi.building import PAGES, Operation, operation
 from activation.api.openapi.schemas import ASKED, NAME, OPTIONS, Schema, nullable, obj, ref, text
 from activation.api.syncs import STATUSES
@@ -15,7 +15,7 @@ _WANTED = ("entity", "destinationId", "id")
 
 def paths() -> dict[str, dict[str, Operation]]:
     """Return the operations by path and method."""
-    return {**_calls(), **management_projects.paths(), **management.paths()}
+    return {**_calls(), **suppressions.paths(), **management_projects.paths(), **management.paths()}
 
 
 def _calls() -> dict[str, dict[str, Operation]]:
