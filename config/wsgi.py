@@ -21,7 +21,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from activation import usage
 from activation.api import fast
-from activation.api.bodies import MAX_BODY_BYTES
+from activation.api.bodies import MAX_BATCH_BYTES
 from config import health
 
 if TYPE_CHECKING:
@@ -63,8 +63,11 @@ class ApiHandler(WSGIHandler):
 
 
 def _gather_chunks(environ: "WSGIEnvironment") -> None:
-    """Give a body of unknown length a length; Django reads none without. One byte too many is enough to refuse it."""
-    body = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    """Give a body of unknown length a length; Django reads none without.
+
+    One byte more than any call takes is enough for each to refuse it; less would be taken for the whole.
+    """
+    body = environ["wsgi.input"].read(MAX_BATCH_BYTES + 1)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = io.BytesIO(body)
 
