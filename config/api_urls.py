@@ -10,6 +10,7 @@ from activation.api.destinations import DestinationsView, DestinationView
 from activation.api.openapi.document import DocumentView
 from activation.api.probes import DestinationProbesView, ProbesView, ProbeView
 from activation.api.profiles import BatchView
+from activation.api.profiles_runs import ProfilesStart, ProfilesStatus, RunReports
 from activation.api.project_syncs import ProjectSyncsView
 from activation.api.projects import ProjectsView, ProjectView
 from activation.api.specifications import EntitiesView, PlacementsView, SpecificationView
@@ -18,7 +19,6 @@ from activation.api.switch import SwitchView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
 from activation.api.warehouses import WarehousesView, WarehouseView
 from config import health, metrics
-from projects.api import ProfilesStart, ProfilesStatus, RunReports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/activation", FetchView.as_view()),

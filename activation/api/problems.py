@@ -26,6 +26,11 @@ class Refusal(Exception):
         self.problem = problem
 
 
+def conflict(code: str, text: str) -> Refusal:
+    """Return the refusal of what cannot be done now: 409 with a code that says why."""
+    return Refusal(Problem(409, code, text))
+
+
 class FieldsInvalid(Exception):
     """Members of a body cannot be used. `errors` maps the path of each (`settings.address`) to what is wrong."""
 

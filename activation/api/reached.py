@@ -21,6 +21,13 @@ from projects import access
 from projects.models import Project, Warehouse
 from projects.specification import ProjectSpecification
 
+# What a permission is to a token that is limited to some calls; every other one is for `manage`.
+_VERBS: dict[Permission, serving.Verb] = {
+    Permission.VIEW: "read",
+    Permission.RUN_SYNCS: "sync",
+    Permission.REPORT_RUNS: "sync",
+}
+
 
 def require(
     identity: TokenIdentity,
@@ -44,7 +51,7 @@ def lets(
 ) -> bool:
     """Tell whether a token's limits allow it for these things."""
     limits = identity.limits
-    verb: serving.Verb = "read" if permission == Permission.VIEW else "manage"
+    verb = _VERBS.get(permission, "manage")
     return (
         limits.keys() <= serving.KNOWN_LIMITS
         and verb in limits.get("verbs", (verb,))

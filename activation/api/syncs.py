@@ -22,10 +22,10 @@ from activation.api import bodies
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
+from activation.api.problems import conflict
 from activation.api.requests import ApiView, identity_of, raw_body
 from activation.api.times import as_text, asked_for
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
-from projects.api import Conflict
 
 STATUSES = {
     "running": ACTIVE_STATES,
@@ -70,9 +70,9 @@ class StartView(ConnectionView):
                 source, trigger=SyncRun.Trigger.API, by=identity_of(request).actor, now=timezone.now(), full=full
             )
         except syncs.AlreadyRunning as error:
-            raise Conflict("already_running", str(error)) from None
+            raise conflict("already_running", str(error)) from None
         except syncs.SourceRetired as error:
-            raise Conflict("not_synced", str(error)) from None
+            raise conflict("not_synced", str(error)) from None
         transaction.on_commit(tasks.wake, robust=True)
         return json_answer(orjson.dumps({"syncId": run.public_id}))
 
