@@ -73,6 +73,8 @@ def test_a_link_is_for_the_person_invited_only(admin: Member, outsider: Member) 
     path = invite(admin)
     assert outsider.client.get(path).status_code == 403
     assert outsider.client.post(path).status_code == 403
+    with pytest.raises(invitations.NotYours):
+        invitations.accept(Invitation.objects.get(), user=outsider.user, address=None, now=timezone.now())
     assert not Membership.objects.filter(organisation=admin.organisation, user=outsider.user).exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
 from config import demo_warehouse
+from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
 from tests.browser import journey
 from tests.browser.visitor import Visitor, visiting
 from tests.processes import Up
@@ -36,6 +37,7 @@ class Site:
     redis_address: str
     redis_password: str
     letters: Path
+    provider: IdentityProvider
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,20 @@ def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
     """The product on an empty database, with a warehouse file in its folder."""
     folder = tmp_path_factory.mktemp("site")
     demo_warehouse.build(folder / "warehouses" / FILE, people=500)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, IdentityProvider(name="Sam", email="") as provider:
+        patch.setenv("OIDC_ISSUER", provider.issuer)
+        patch.setenv("OIDC_CLIENT_ID", CLIENT)
+        patch.setenv("OIDC_CLIENT_SECRET", SECRET)
+        patch.setenv("OIDC_NAME", "Northlight ID")
         patch.setenv("STALE_READS_FOR", "2")  # the old place of a move is emptied no sooner
         patch.setenv("EMAIL_URL", f"file://{folder / 'letters'}")
         up = Up(folder, demo=False).start()
-    try:
-        [code] = re.findall(r"Set-up code +(\S+)", up.output)
-        [(address, password)] = re.findall(r"A Redis to try +(\S+) +password (\S+)", up.output)
-        yield Site(up, browser, code, address, password, folder / "letters")
-    finally:
-        up.stop()
+        try:
+            [code] = re.findall(r"Set-up code +(\S+)", up.output)
+            [(address, password)] = re.findall(r"A Redis to try +(\S+) +password (\S+)", up.output)
+            yield Site(up, browser, code, address, password, folder / "letters", provider)
+        finally:
+            up.stop()
 
 
 @pytest.fixture(scope="package")

@@ -71,7 +71,6 @@ def join(visitor: Visitor, link: str, name: str) -> None:
 def log_in(visitor: Visitor, email: str, password: str = PASSWORD) -> None:
     """Fill in the log-in page."""
     visitor.goto("/account/login/")
-    visitor.arrive("Log in")
     visitor.page.get_by_label("E-mail").fill(email)
     visitor.page.get_by_label("Password").fill(password)
     visitor.press("Log in")
@@ -234,3 +233,124 @@ def test_a_passkey_is_added_opens_the_account_and_is_removed(installation):
         page.get_by_role("button", name="Use a passkey").click()
         expect(page.get_by_text("The browser was not allowed to use a passkey")).to_be_visible()
         person.look()
+
+
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_forgotten_password_is_set_anew_from_the_letter(installation, java_script):
+    email = f"fred{int(java_script)}@northlight.example"
+    with installation.visit() as visitor:
+        new_member(installation, visitor, email)
+    with stranger(installation, java_script=java_script) as person:
+        page = person.page
+        person.goto("/account/login/")
+        person.press("Forgotten your password?")
+        person.arrive("Forgotten your password?")
+        page.get_by_label("E-mail").fill(email)
+        person.press("Send the link")
+        person.arrive("Look into your mail")
+        person.goto(link_in_letter(installation, "Choose a new password", email))
+        person.arrive("Choose a new password")
+        page.get_by_label("New password", exact=True).fill("short")
+        page.get_by_label("New password again").fill("short")
+        person.press("Set password")
+        expect(page.get_by_role("alert")).to_contain_text("too short")
+        person.look()
+        page.get_by_label("New password", exact=True).fill("a kettle of fish")
+        page.get_by_label("New password again").fill("a kettle of fish")
+        person.press("Set password")
+        person.arrive("Your new password is set")
+        log_in(person, email, "a kettle of fish")
+        person.arrive("Northlight")
+
+
+def test_a_new_address_is_confirmed_from_the_letter(installation):
+    with installation.visit() as visitor:
+        new_member(installation, visitor, "mary@northlight.example")
+    with stranger(installation) as person:
+        page = person.page
+        log_in(person, "mary@northlight.example")
+        person.navigate("Settings")
+        person.press("Change e-mail")
+        confirm(person)
+        person.arrive("Change your e-mail")
+        page.get_by_label("New e-mail").fill("marie@northlight.example")
+        person.press("Send the link")
+        expect(page.get_by_role("status")).to_contain_text("We sent a link to marie@northlight.example")
+        person.goto(link_in_letter(installation, "Confirm your new e-mail address", "marie@northlight.example"))
+        person.arrive("Log in as marie@northlight.example?")
+        person.press("Yes, change it")
+        expect(page.get_by_role("main")).to_contain_text("You log in as marie@northlight.example from now on.")
+
+
+def test_somebody_invited_comes_by_single_sign_on(installation):
+    installation.site.provider.claims.update(email="sam@northlight.example", name="Sam", sub="sam")
+    with installation.visit() as visitor, stranger(installation) as person:
+        person.goto("/account/login/")
+        person.press("Continue with Northlight ID")
+        person.arrive("Log in")
+        expect(person.page.get_by_role("main")).to_contain_text("Nobody with your e-mail address is known here.")
+        person.goto(invite(installation, visitor, "sam@northlight.example", "Viewer"))
+        person.press("Continue with Northlight ID")
+        person.arrive("Join Northlight")
+        person.press("Join")
+        person.arrive("Northlight")
+        person.goto("/account/security/")
+        expect(person.page.get_by_text("You have none: you log in with Northlight ID.")).to_be_visible()
+        person.look()
+
+
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_person_changes_between_organisations(installation, java_script):
+    name = f"Southlight {int(java_script)}"
+    with installation.visit(java_script=java_script) as visitor:
+        page = visitor.page
+        visitor.goto("/o/northlight/settings/organisation/")
+        visitor.arrive("Organisation")
+        visitor.press("Create another organisation")
+        visitor.arrive("New organisation")
+        page.get_by_label("Name").fill(name)
+        visitor.press("Create organisation")
+        visitor.arrive(name)
+        switcher = page.locator(".sidebar .switcher")
+        switcher.get_by_text("Change organisation").locator("..").click()
+        switcher.get_by_role("link", name="Northlight", exact=True).click()
+        visitor.arrive("Northlight")
+        visitor.goto("/")
+        visitor.arrive("Northlight")
+
+
+def test_the_audit_log_is_searched_and_taken_away(installation):
+    with installation.visit() as visitor:
+        page = visitor.page
+        visitor.goto("/")
+        visitor.navigate("Audit log")
+        visitor.arrive("Audit log")
+        page.get_by_text("Search", exact=True).first.click()
+        page.get_by_label("Action").fill("organisation created")
+        visitor.look()
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("row")).to_have_count(2)
+        with page.expect_download() as download:
+            visitor.press("CSV")
+        assert "organisation_created" in download.value.path().read_text()
+        page.get_by_label("Target").fill("nothing like it")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("heading", name="Nothing was found")).to_be_visible()
+        visitor.look()
+
+
+def test_a_lock_out_is_shown_to_an_admin_who_releases_it(installation):
+    email = "lola@northlight.example"
+    with installation.visit() as visitor, stranger(installation) as person:
+        new_member(installation, visitor, email)
+        for _ in range(6):
+            log_in(person, email, "not it")
+        expect(person.page.get_by_role("alert")).to_contain_text("this address is locked out for")
+        person.look()
+        visitor.goto("/o/northlight/settings/members/")
+        visitor.page.get_by_role("link", name=f"Change {email}").click()
+        visitor.arrive(email)
+        visitor.press("Release now")
+        expect(visitor.page.get_by_role("status")).to_contain_text("can log in again")
+        log_in(person, email)
+        person.arrive("Northlight")
