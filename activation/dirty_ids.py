@@ -60,13 +60,14 @@ def add_profiles(
 ) -> None:
     """Keep profiles, given as entity, id type and id, for every source that writes them into the destination.
 
-    While it moves, that holds for the other place as well.
+    While it moves, that holds for the other place as well. An id with a NUL is in no warehouse, so no sync can write
+    it, nor be told of it.
     """
     rows = []
     sources = list(
         Source.every_place.filter(Q(destination=destination_id) | Q(destination__other_place_of=destination_id))
     )
-    for entity, id_type, value in named:
+    for entity, id_type, value in (each for each in named if "\0" not in each[2]):
         for source in sources:
             if (source.entity, source.id_type) == (entity, id_type):
                 final = {value, profiles.normalise(value, tuple(source.normalisation))}
