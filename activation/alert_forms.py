@@ -17,6 +17,7 @@ _EVENT_WORDS = {
     "failed": "A sync failed",
     "needs_confirmation": "A sync needs confirmation, because it would delete too many profiles",
     "stale": "A source is out of date",
+    "hit_rate": "Applications find far fewer profiles than the day before",
     "recovered": "A problem is gone",
 }
 _LONGEST_DELAY = 24 * 31

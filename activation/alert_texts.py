@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from activation.hit_rates import HitRate
 from activation.models import Problem, Source, SyncRun
 from projects.models import Project
 
@@ -22,7 +23,8 @@ TEST = "test"
 class News:
     """One thing to tell about a source: a problem, or that it is gone (`event` is then `recovered`).
 
-    `since` is when the problem was noticed; `reminder` tells that it was told before.
+    `since` is when the problem was noticed; `reminder` tells that it was told before. `rate` is there if it is about
+    a hit rate, and `rate_before` is what that was before it fell.
     """
 
     event: str
@@ -31,17 +33,22 @@ class News:
     code: str
     since: datetime
     reminder: bool = False
+    rate: HitRate | None = None
+    rate_before: float = 0.0
 
 
 # A failure of another kind of run.
 _REMOVAL, _ELSEWHERE = "failed removal", "failed elsewhere"
+_RATE_BACK = "hit rate is back"
 _HEADLINES = {
     Problem.FAILED.value: "The sync of {source} failed",
     Problem.NEEDS_CONFIRMATION.value: "The sync of {source} needs confirmation",
     Problem.STALE.value: "{source} is out of date",
     _REMOVAL: "The removal of {source} failed",
     _ELSEWHERE: "The move of {source} waits: a sync at the place that is not served failed",
+    Problem.HIT_RATE.value: "The hit rate of {entity} by {id_type} fell from {before} to {now}",
     RECOVERED: "{source} is in step again",
+    _RATE_BACK: "The hit rate of {entity} by {id_type} is back at {now}",
 }
 _EXPLANATIONS = {
     Problem.FAILED.value: "Until a sync succeeds, the profiles of the last good one are served.",
@@ -52,18 +59,31 @@ _EXPLANATIONS = {
         "An Admin decides on the run's page."
     ),
     Problem.STALE.value: "Syncs were due, but none has succeeded for longer than the project's limit.",
+    Problem.HIT_RATE.value: (
+        "Applications find far fewer of the people they ask for than the day before. Perhaps they send ids in another "
+        "form, or the view lost people: look at the newest sync, and ask the API for a diagnosis of one id."
+    ),
     RECOVERED: "The last sync succeeded.",
+    _RATE_BACK: "Applications find about as many of the people they ask for as before.",
 }
 
 
 def headline(news: News) -> str:
     """Say it in one line."""
-    line = _HEADLINES[_kind_of(news)].format(source=news.source)
+    line = _HEADLINES[_kind_of(news)].format(
+        source=news.source,
+        entity=news.source.entity,
+        id_type=news.source.id_type,
+        before=_percent(news.rate_before),
+        now=_percent(news.rate.now if news.rate else 0.0),
+    )
     return f"Reminder: {line[0].lower()}{line[1:]}" if news.reminder and line.startswith("The ") else line
 
 
 def _kind_of(news: News) -> str:
     """Return what the words are about: an event, or a failure of another kind of run than a sync."""
+    if news.event == RECOVERED and news.rate is not None:
+        return _RATE_BACK
     if news.event != Problem.FAILED.value or news.run is None:
         return news.event
     if news.run.source_id != news.source.pk:
@@ -82,7 +102,7 @@ def email(project: Project, news: Sequence[News]) -> dict[str, str]:
 
 def webhook(project: Project, news: News) -> dict[str, Any]:
     """Write the webhook's body about one thing; the fields are described in docs/watching.md."""
-    return {
+    body = {
         "event": news.event,
         "reminder": news.reminder,
         "since": _iso(news.since),
@@ -97,6 +117,7 @@ def webhook(project: Project, news: News) -> dict[str, Any]:
         "run": _run(news.run),
         "url": _page(news, project),
     }
+    return body if news.rate is None else {**body, "hitRate": _rate(news.rate, news.rate_before)}
 
 
 def trial_email(project: Project) -> dict[str, str]:
@@ -125,10 +146,22 @@ def _paragraph(news: News) -> str:
     lines = [headline(news) + ".", _EXPLANATIONS[_kind_of(news)]]
     if news.run is not None and news.run.error and news.event != RECOVERED:
         lines.append(news.run.error)
+    if news.rate is not None:
+        hours = "hour" if news.rate.hours == 1 else f"{news.rate.hours} hours"
+        lines.append(f"{news.rate.look_ups:,} look-ups of the last {hours} were answered.")
     if news.event != RECOVERED:
         lines.append(f"Since {news.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
     lines.append(_page(news, news.source.activation.project))
     return "\n".join(lines)
+
+
+def _rate(rate: HitRate, before: float) -> dict[str, float]:
+    return {"before": round(before, 4), "now": round(rate.now, 4), "lookUps": rate.look_ups, "hours": rate.hours}
+
+
+def _percent(share: float) -> str:
+    """Write a share as people read it: 96 %, and 0.4 % rather than none."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"  # noqa: PLR2004 - one per cent
 
 
 def _run(run: SyncRun | None) -> dict[str, Any] | None:

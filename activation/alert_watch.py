@@ -6,21 +6,24 @@ committed together, so that a lost worker neither forgets a message nor sends it
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, Subquery
 
-from activation import alert_deliveries, freshness, guard
+from activation import alert_deliveries, freshness, guard, hit_rates
 from activation.alert_texts import RECOVERED, News
+from activation.hit_rates import HitRate
 from activation.models import Alert, AlertSettings, Problem, RunState, Source, SyncRun
 from activation.run_faults import place_of
 
 REMINDED_AFTER = timedelta(days=1)
 # A cause that changes back and forth is told at most this often.
 CHANGE_TOLD_AFTER = timedelta(hours=1)
+# A hit rate that stays low for so long is how it is now.
+RATE_IS_USUAL_AFTER = timedelta(days=7)
 _ENDED = (RunState.SUCCEEDED, RunState.FAILED)
 
 log = structlog.get_logger(__name__)
@@ -28,10 +31,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A problem that a source has now: its error's code and the run that shows it."""
+    """A problem that a source has now: its error's code and the run that shows it, or what a hit rate was before."""
 
     code: str
     run: SyncRun | None
+    rate_before: float | None = None
 
 
 def look(*, now: datetime) -> None:
@@ -52,9 +56,13 @@ def _look_at(row: AlertSettings, *, now: datetime) -> None:
     open_ones: dict[int, list[Alert]] = {}
     for alert in Alert.objects.filter(source__activation=row.activation_id, closed_at=None):
         open_ones.setdefault(alert.source_id, []).append(alert)
-    for source, last in _sources(row):
+    sources = _sources(row)
+    for source, last in sources:
         found = problems(source, last, stale_after=timedelta(hours=row.stale_hours), now=now)
-        news += _compare(row, source, last, found, open_ones.get(source.pk, []), now=now)
+        of_syncs = [alert for alert in open_ones.get(source.pk, []) if alert.problem != Problem.HIT_RATE]
+        news += _compare(row, source, last, found, of_syncs, now=now)
+    fallen = [alert for alerts in open_ones.values() for alert in alerts if alert.problem == Problem.HIT_RATE]
+    news += _compare_rates(row, [source for source, _ in sources], fallen, now=now)
     alert_deliveries.queue(row, news, now=now)
 
 
@@ -97,13 +105,58 @@ def _compare(
     return news
 
 
+def _compare_rates(
+    row: AlertSettings, sources: Iterable[Source], fallen: Iterable[Alert], *, now: datetime
+) -> list[News]:
+    """Bring the alerts about hit rates in step, each with the first source of its entity and id type."""
+    rates = hit_rates.measure(row.activation.destination_id, now=now) if row.on_hit_rate else {}
+    first: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        if source.status == Source.Status.ACTIVE:
+            first.setdefault((source.entity, source.id_type), source)
+    known = {alert.source_id: alert for alert in fallen}
+    told = []
+    for of, source in first.items():
+        news = _tell_rate(row, source, rates.get(of), known.pop(source.pk, None), now=now)
+        told += [news] if news else []
+    for alert in known.values():  # its source is not the first any more
+        _close(alert, now=now)
+    return told
+
+
+def _tell_rate(
+    row: AlertSettings, source: Source, rate: HitRate | None, alert: Alert | None, *, now: datetime
+) -> News | None:
+    """Tell of a hit rate that fell, once, or is back; with too little asked to say anything, nothing changes."""
+    if alert is None:
+        before = rate.before if rate is not None and rate.fell else None
+    elif not row.on_hit_rate or now - alert.opened_at > RATE_IS_USUAL_AFTER:
+        _close(alert, now=now)
+        return None
+    else:
+        before = alert.rate_before
+    if rate is None or before is None:
+        return None
+    if alert is not None and rate.is_back(before):
+        back = News(RECOVERED, source, None, "", since=now, rate=rate, rate_before=before)
+        return back if _close(alert, now=now) and row.on_recovered else None
+    news = _tell(source, Problem.HIT_RATE, Found("", None, rate_before=before), alert, now)
+    return replace(news, rate=rate, rate_before=before) if news else None
+
+
 def _tell(source: Source, problem: Problem, found: Found, alert: Alert | None, now: datetime) -> News | None:
     """Open an alert, or tell of an open one again where that is due; None where there is nothing to tell."""
     if alert is None:
         try:
             with transaction.atomic():
                 Alert.objects.create(
-                    source=source, problem=problem, code=found.code, run=found.run, opened_at=now, told_at=now
+                    source=source,
+                    problem=problem,
+                    code=found.code,
+                    run=found.run,
+                    rate_before=found.rate_before,
+                    opened_at=now,
+                    told_at=now,
                 )
         except IntegrityError:
             return None  # another worker looks at the same time

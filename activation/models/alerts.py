@@ -26,6 +26,7 @@ class AlertSettings(models.Model):
     on_failed = models.BooleanField(default=True)
     on_needs_confirmation = models.BooleanField(default=True)
     on_stale = models.BooleanField(default=True)
+    on_hit_rate = models.BooleanField(default=True)
     on_recovered = models.BooleanField(default=True)
     stale_hours = models.PositiveSmallIntegerField(default=24)
     webhook_url = models.CharField(max_length=2000, blank=True)
@@ -53,18 +54,21 @@ class Problem(models.TextChoices):
     FAILED = "failed", "Sync failed"
     NEEDS_CONFIRMATION = "needs_confirmation", "Needs confirmation"
     STALE = "stale", "Out of date"
+    HIT_RATE = "hit_rate", "Hit rate fell"
 
 
 class Alert(models.Model):
     """A problem of a source from when it was noticed to when it was gone; told once, then at most daily.
 
-    `code` is the error's: another one is another thing to tell. `told_at` is when somebody was last told.
+    `code` is the error's: another one is another thing to tell. `told_at` is when somebody was last told. A hit rate
+    is that of an entity and id type, told of the first of its sources; `rate_before` is what it was before it fell.
     """
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="alerts")
     problem = models.CharField(max_length=20, choices=Problem)
     code = models.CharField(max_length=60, blank=True)
     run = models.ForeignKey(SyncRun, on_delete=models.SET_NULL, null=True, related_name="+")
+    rate_before = models.FloatField(null=True)
     opened_at = models.DateTimeField(default=timezone.now)
     told_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
