@@ -98,8 +98,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
         """Leave the letter to the worker."""
-        people.password_reset_asked(user, address=client_address(self.request.META))
-        tasks.wake_password_reset(user.pk)
+        tasks.wake_password_reset(user.pk, address=client_address(self.request.META))
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         """Tell somebody with the right password whose account is off."""

@@ -22,6 +22,7 @@ from accounts.roles import Permission, Role
 
 VALID_FOR = timedelta(days=7)
 AGAIN_AFTER = timedelta(minutes=1)
+KEPT_FOR = timedelta(days=30)
 OPEN_AT_MOST = 100
 _SECRET_BYTES = 32
 
@@ -191,6 +192,14 @@ def open_ones(by: Actor) -> QuerySet[Invitation]:
 def awaited(email: str, *, now: datetime) -> bool:
     """Tell whether any organisation waits for the owner of an address."""
     return _open().filter(email=email.strip().lower(), expires_at__gt=now).exists()
+
+
+def forget(*, now: datetime) -> int:
+    """Delete invitations that were closed or expired a month ago; the audit log keeps them. Returns how many."""
+    before = now - KEPT_FOR
+    closed = Q(accepted_at__lt=before) | Q(withdrawn_at__lt=before) | Q(expires_at__lt=before)
+    deleted: int = Invitation.objects.filter(closed).delete()[0]
+    return deleted
 
 
 def _open() -> QuerySet[Invitation]:

@@ -1,17 +1,17 @@
 """The letter with which somebody who has forgotten their password chooses a new one.
 
-Sent by the worker: a page that sends it itself would take longer for an address that has an account.
+Sent and recorded by the worker: a page that did it itself would take longer for an address that has an account.
 """
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from django.urls import reverse
 
-from accounts import letters
+from accounts import letters, people
 from accounts.models import User
 
 
-def send(user_id: int) -> None:
+def send(user_id: int, *, address: str | None) -> None:
     """Send a person the link, which `PASSWORD_RESET_TIMEOUT` and their next log-in end.
 
     Raises `letters.LetterNotSent`.
@@ -19,6 +19,7 @@ def send(user_id: int) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         return
+    people.password_reset_asked(user, address=address)
     parts = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
     link = letters.link(reverse("account_reset_password_from_key", kwargs=parts))
     text = (

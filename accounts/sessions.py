@@ -75,6 +75,14 @@ def purge(user: User, *, now: datetime) -> None:
     BrowserSession.objects.filter(user=user).exclude(pk__in=of(user, now=now).order_by().values("pk")).delete()
 
 
+def forget_expired(*, now: datetime) -> int:
+    """Delete sessions that have expired and the rows beside them; returns how many of the latter."""
+    Session.objects.filter(expire_date__lte=now).delete()
+    gone = BrowserSession.objects.exclude(session_key__in=Session.objects.values("session_key"))
+    deleted: int = gone.filter(seen_at__lt=now - SEEN_EVERY).delete()[0]
+    return deleted
+
+
 def browser_words(agent: str) -> str:
     """Say what a User-Agent is, in words: "Firefox on Linux"."""
     browser = next((name for sign, name in _BROWSERS if sign in agent), "")

@@ -5,16 +5,16 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import letters, password_resets, token_expiries
+from accounts import invitations, letters, password_resets, sessions, token_expiries
 
 _EXPIRES = 600
 log = structlog.get_logger(__name__)
 
 
-def wake_password_reset(user_id: int) -> None:
+def wake_password_reset(user_id: int, *, address: str | None) -> None:
     """Have the worker send the letter. The broker learns who, not the link; when it is away, people ask again."""
     try:
-        send_password_reset.apply_async(kwargs={"user": user_id}, expires=_EXPIRES, retry=False)
+        send_password_reset.apply_async(kwargs={"user": user_id, "address": address}, expires=_EXPIRES, retry=False)
     except OperationalError:
         log.warning("wake_up_lost", task="accounts.send_password_reset")
 
@@ -33,11 +33,19 @@ def warn_of_expiries(**_: object) -> None:
     token_expiries.warn(now=timezone.now())
 
 
+@shared_task(name="accounts.forget")
+def forget(**_: object) -> None:
+    """Forget sessions that have expired, and invitations that were answered long ago."""
+    now = timezone.now()
+    sessions.forget_expired(now=now)
+    invitations.forget(now=now)
+
+
 @shared_task(name="accounts.send_password_reset", ignore_result=True)
-def send_password_reset(*, user: int, **_: object) -> None:
+def send_password_reset(*, user: int, address: str | None = None, **_: object) -> None:
     """Send the letter of a password reset; one that is not taken is asked for again by who waits for it."""
     try:
-        password_resets.send(user)
+        password_resets.send(user, address=address)
     except letters.LetterNotSent:
         log.warning("password_reset_not_sent")
 

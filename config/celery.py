@@ -37,6 +37,7 @@ app.conf.update(
         "look-for-alerts": {"task": "activation.look_for_alerts", "schedule": 10.0, "options": {"expires": 10.0}},
         "forget": {"task": "activation.forget", "schedule": 3600.0, "options": {"expires": 600.0}},
         "warn-of-expiries": {"task": "accounts.warn_of_expiries", "schedule": 3600.0, "options": {"expires": 600.0}},
+        "forget-sessions": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 600.0}},
         "look-for-runs": {"task": "projects.look_for_runs", "schedule": 5.0, "options": {"expires": 10.0}},
     },
 )

@@ -141,6 +141,17 @@ def test_an_invitation_is_sent_again_at_most_once_a_minute_and_withdrawn(admin: 
     assert admin.client.post(again).status_code == 404
 
 
+def test_a_closed_invitation_is_forgotten_after_a_month_and_an_open_one_is_not(admin: Member) -> None:
+    invite(admin)
+    invite(admin, "withdrawn@acme.example")
+    now = timezone.now()
+    invitations.withdraw(Invitation.objects.latest("pk").public_id, by=admin.actor, now=now)
+    assert invitations.forget(now=now + timedelta(days=29)) == 0
+    assert invitations.forget(now=now + timedelta(days=31)) == 1
+    assert Invitation.objects.get().email == NEW
+    assert invitations.forget(now=now + timedelta(days=38)) == 1
+
+
 def test_an_organisation_has_so_many_open_invitations_only(admin: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(invitations, "OPEN_AT_MOST", 1)
     invite(admin)

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
@@ -11,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import lock_outs, sessions, tasks
+from accounts import lock_outs, sessions, tasks, vault
 from accounts.models import AuditEvent, BrowserSession, User
 from tests.cast import Member
 
@@ -97,6 +98,16 @@ def test_a_session_that_is_logged_out_or_expired_is_not_listed(admin: Member) ->
     assert client.get("/account/security/").content.decode().count("Firefox on Linux") == 1
 
 
+def test_what_has_expired_is_forgotten_with_its_address(admin: Member) -> None:
+    client = with_password(admin)
+    now = timezone.now()
+    tasks.forget()
+    assert client.get("/o/acme/").status_code == 200
+    assert BrowserSession.objects.count() == 1
+    assert sessions.forget_expired(now=now + timedelta(days=30)) == 1
+    assert client.get("/o/acme/").status_code == 302
+
+
 def test_a_session_is_noted_once_in_ten_minutes(admin: Member) -> None:
     client = with_password(admin)
     BrowserSession.objects.update(browser="unchanged")
@@ -135,6 +146,18 @@ def test_a_forgotten_password_is_set_anew_with_the_link_in_a_letter(admin: Membe
     assert log_in(admin, NEW).get("/o/acme/").status_code == 200
     assert "This link is closed" in Client().get(path_in(letter), follow=True).content.decode()
     assert [a for a in actions() if a.startswith("password")] == ["password_reset_asked", "password_changed"]
+
+
+def test_a_password_set_anew_does_not_pass_the_second_factor_by(admin: Member) -> None:
+    with_password(admin)
+    Authenticator.objects.create(user=admin.user, type="totp", data={"secret": vault.encrypt("A" * 32)})
+    stranger = Client()
+    stranger.post("/account/password/reset/", {"email": admin.user.email})
+    page = stranger.get(path_in(letters("Choose a new password")[0]), follow=True).redirect_chain[-1][0]
+    stranger.post(page, {"password1": NEW, "password2": NEW})
+    assert stranger.get("/o/acme/").status_code == 302
+    assert log_in(admin, NEW).get("/account/login/code/").status_code == 200
+    assert log_in(admin, NEW).get("/o/acme/").status_code == 302
 
 
 def test_asking_for_a_new_password_says_the_same_for_everybody_and_writes_to_nobody_unknown(admin: Member) -> None:

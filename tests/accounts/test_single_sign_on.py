@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from html import unescape
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
@@ -61,6 +62,7 @@ def test_somebody_known_logs_in_and_is_known_by_the_providers_id_from_then_on(
     provider.claims["email"] = "somebody.else@acme.example"
     assert come(provider)[0].get("/o/acme/").status_code == 200
     assert User.objects.get(pk=admin.user.pk).has_usable_password(), "the password stays"
+    assert not EmailAddress.objects.exists()
     assert [*AuditEvent.objects.order_by("pk").values_list("action", flat=True)][1:] == [
         "single_sign_on_linked",
         "logged_in",
@@ -104,6 +106,7 @@ def test_somebody_invited_gets_an_account_and_becomes_a_member_by_accepting(
     assert where == path
     user = User.objects.get(email="nina@acme.example")
     assert (user.name, user.has_usable_password()) == ("Nina N.", False)
+    assert not EmailAddress.objects.exists()
     assert not Membership.objects.filter(user=user).exists()
     assert client.post(path).headers["Location"] == "/o/acme/"
     assert Membership.objects.get(user=user).role == "editor"
