@@ -131,6 +131,7 @@ def _specify() -> Operation:
         problems=("400", "404", "409", "413", "422"),
     )
     made["description"] = "The file may also be sent as it is, with the content type `application/yaml`."
+    made["requestBody"]["content"]["application/yaml"] = {"schema": {**_FILE, "example": SPECIFICATION}}
     return made
 
 
