@@ -73,8 +73,9 @@ class Visitor:
         self.look()
 
     def local_links(self) -> list[str]:
-        """Return where the page's links lead within the site."""
-        found = [link.get_attribute("href") or "" for link in self.page.get_by_role("link").all()]
+        """Return where the page's links lead within the site, to pages and not to files."""
+        links = self.page.locator("a[href]:not([download])").filter(visible=True)
+        found = [link.get_attribute("href") or "" for link in links.all()]
         return [href for href in found if href.startswith("/")]
 
     def look(self) -> None:
