@@ -4,9 +4,9 @@ The second factors themselves (authenticator app, passkeys, recovery codes) are 
 """
 
 from allauth.mfa.models import Authenticator
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from accounts.models import Organisation
+from accounts.models import Membership, Organisation
 
 # Recovery codes stand in for one of these; alone they are no second factor.
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -26,6 +26,12 @@ def is_on(user_id: int | None) -> bool:
 def is_missing(user_id: int | None, organisation: Organisation) -> bool:
     """Tell whether the organisation asks for a second factor that the person does not have."""
     return organisation.requires_two_factor and not is_on(user_id)
+
+
+def marked(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Add to each membership, as `two_factor`, whether its person logs in with a second factor."""
+    theirs = Authenticator.objects.filter(user=OuterRef("user_id"), type__in=_FACTORS)
+    return memberships.annotate(two_factor=Exists(theirs))
 
 
 def demanding(user_id: int | None) -> "QuerySet[Organisation]":

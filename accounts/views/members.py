@@ -19,7 +19,7 @@ from accounts.roles import DESCRIPTIONS, PERMISSIONS, Permission, Role
 def member_list(request: SignedInRequest) -> HttpResponse:
     """List the members with their roles, and say what each role may do."""
     context = {
-        "members": members.of(request.actor),
+        "members": two_factor.marked(members.of(request.actor)),
         "roles": [_in_words(role) for role in Role],
         "invitations": _invitations(request),
         "now": timezone.now(),

@@ -25,6 +25,8 @@ def test_token_prints_the_text_alone_and_it_works(editor: Member) -> None:
 
 
 def test_token_gives_nobody_more_than_their_own_role(editor: Member) -> None:
+    with pytest.raises(CommandError, match="cannot be part of a name"):
+        call_command("token", email=editor.user.email, name="C\u202eI", role="viewer")
     with pytest.raises(CommandError, match="at most your own role"):
         run("token", "--email", "edith@acme.example", "--name", "CI", "--role", "admin")
     assert not PersonalAccessToken.objects.exists()

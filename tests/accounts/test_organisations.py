@@ -1,5 +1,7 @@
 """Organisations: renamed, created beside another, asking for two-factor log-in; who is in several moves between them."""
 
+import re
+
 from allauth.mfa.models import Authenticator
 from django.test import Client
 
@@ -41,6 +43,9 @@ def test_two_factor_is_required_of_everybody_once_an_admin_has_it(admin: Member,
     assert 'href="/o/acme/' not in page
     second_factor(viewer)
     assert viewer.client.get("/o/acme/").status_code == 200
+    row = r"<tr>(?:(?!</tr>).)*vera@acme.example(?:(?!</tr>).)*<td>\s*on\s*</td>"
+    assert re.search(row, admin.client.get("/o/acme/settings/members/").content.decode(), re.DOTALL)
+    assert "Two-factor" not in viewer.client.get("/o/acme/settings/members/").content.decode()
 
 
 def test_a_fragment_of_a_page_that_wants_two_factor_sends_the_whole_page(admin: Member, viewer: Member) -> None:

@@ -196,6 +196,22 @@ def authenticator(visitor: Visitor) -> CDPSession:
     return session
 
 
+def add_passkey(person: Visitor, name: str) -> list[str]:
+    """Add a passkey from the security page; returns the recovery codes that come with it."""
+    page = person.page
+    person.goto("/account/security/")
+    person.press("Add a passkey")
+    confirm(person)
+    person.arrive("Add a passkey")
+    page.get_by_label("Name").fill(name)
+    person.press("Add a passkey")
+    person.arrive("Recovery codes")
+    codes = page.get_by_role("listitem").locator("code").all_inner_texts()
+    person.press("Done")
+    expect(page.get_by_role("row", name=name)).to_contain_text("by itself")
+    return codes
+
+
 def test_a_passkey_is_added_opens_the_account_and_is_removed(installation):
     email = "paul@northlight.example"
     with installation.visit() as visitor:
@@ -204,15 +220,7 @@ def test_a_passkey_is_added_opens_the_account_and_is_removed(installation):
         page = person.page
         device = authenticator(person)
         log_in(person, email)
-        person.goto("/account/security/")
-        person.press("Add a passkey")
-        confirm(person)
-        person.arrive("Add a passkey")
-        page.get_by_label("Name").fill("Laptop")
-        person.press("Add a passkey")
-        person.arrive("Recovery codes")
-        person.press("Done")
-        expect(page.get_by_role("row", name="Laptop")).to_contain_text("by itself")
+        recovery = add_passkey(person, "Laptop")
         person.look()
 
         page.get_by_role("button", name="Log out", exact=True).first.click()
@@ -233,6 +241,20 @@ def test_a_passkey_is_added_opens_the_account_and_is_removed(installation):
         page.get_by_role("button", name="Use a passkey").click()
         expect(page.get_by_text("The browser was not allowed to use a passkey")).to_be_visible()
         person.look()
+
+        page.get_by_label("Code").fill(recovery[0])
+        person.press("Log in")
+        person.arrive("Northlight")
+        person.goto("/account/security/")
+        person.press("Rename Laptop")
+        confirm(person)
+        person.arrive("Rename the passkey")
+        page.get_by_label("Name").fill("Old laptop")
+        person.press("Save")
+        person.press("Remove Old laptop")
+        person.arrive("Remove the passkey Old laptop?")
+        person.press("Yes, remove")
+        expect(page.get_by_text("Two-factor log-in is off")).to_be_visible()
 
 
 @pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])

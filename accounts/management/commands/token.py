@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import names, tokens
 from accounts.actors import Actor
 from accounts.models import Membership
 from accounts.roles import Role
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
         try:
             issued = tokens.issue(name=name, role=Role(role), by=owner, now=timezone.now())
-        except tokens.RoleTooStrong as error:
+        except (tokens.RoleTooStrong, names.NameRefused) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(issued.text)
 
