@@ -98,6 +98,10 @@ class SpecificationForm(SpecificationFields):
 
     revision = forms.IntegerField(widget=forms.HiddenInput)
 
+    def follow(self, revision: int) -> None:
+        """Take another revision as seen, so that what was typed can be sent again on top of it."""
+        self.data = MultiValueDict({**{name: [value] for name, value in self.data.items()}, "revision": [revision]})
+
 
 class GeneralForm(PlaceFields):
     """A project's name and place."""

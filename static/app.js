@@ -102,7 +102,7 @@
 
   /* What scrolls sideways is reached by keyboard; what does not is no stop on the way. */
   const showScrollers = (scope) => {
-    scope.querySelectorAll(".table, .code pre").forEach((element) => {
+    scope.querySelectorAll(".table, .diff, .code pre").forEach((element) => {
       if (element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight) element.tabIndex = 0;
       else element.removeAttribute("tabindex");
     });

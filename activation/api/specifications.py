@@ -47,8 +47,7 @@ class SpecificationView(ApiView):
         text = _text(request)
         wanted = pb_project.read(text)
         require(identity, Permission.EDIT_PROJECTS, **of_specification(wanted))
-        before = from_plain(project.specification)
-        difference = differences.between(before, project.specification_text, wanted, text)
+        difference = differences.of(project, wanted, text)
         changes = text != project.specification_text
         check = None
         if changes and not trial:

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
-from projects import access, checks, projects, tasks
+from projects import access, checks, differences, pb_project, projects, tasks
+from projects.differences import Difference
 from projects.forms import DeleteForm, GeneralForm, SpecificationForm
 from projects.models import Project
 from projects.pages import project_page
@@ -37,28 +38,26 @@ def general(request: SignedInRequest, project: Project) -> HttpResponseBase:
 @require_http_methods(_ANY)
 @project_page()
 def specification(request: SignedInRequest, project: Project) -> HttpResponseBase:
-    """Show and replace a project's `pb_project.yaml`."""
+    """Show a project's `pb_project.yaml`, what another text would change, and replace it once that is confirmed."""
     initial = {"text": project.specification_text, "revision": project.specification_revision}
     form = SpecificationForm(request.POST or None, request.FILES or None, initial=initial)
     context: dict[str, object] = {"project": project, "form": form}
     if request.method == "POST":
         request.actor.require(Permission.EDIT_PROJECTS)
-    if form.is_valid():
+    step = request.POST.get("step", "")
+    if form.is_valid() and step != "edit":
         try:
-            projects.edit_specification(
-                project,
-                text=form.cleaned_data["text"],
-                revision=form.cleaned_data["revision"],
-                by=request.actor,
-                now=timezone.now(),
-            )
+            if step == "store":
+                return _stored(request, project, form)
+            context["difference"] = _difference(project, form)
         except SpecificationProblems as error:
             context["excerpts"] = form.say(error)
         except ProjectChanged as error:
-            form.add_error(None, str(error))
+            form.add_error(None, f"{error} What you sent is below: send it again to see what it changes now.")
+            project.refresh_from_db()
+            form.follow(project.specification_revision)
         else:
-            tasks.wake(checks.request_check(project.warehouse, project=project, by=request.actor, now=timezone.now()))
-            return see_other("projects:detail", organisation=request.organisation.slug, project=project.slug)
+            return render(request, "projects/specification_change.html", context)
     return render(request, "projects/specification.html", context)
 
 
@@ -77,6 +76,24 @@ def delete(request: SignedInRequest, project: Project) -> HttpResponseBase:
             return see_other("projects:list", organisation=request.organisation.slug)
     context = {"project": project, "form": form}
     return render(request, "projects/project_delete.html", context)
+
+
+def _difference(project: Project, form: SpecificationForm) -> Difference:
+    """Tell what the text on the form changes. Raises `SpecificationProblems`, `ProjectChanged`."""
+    text = form.cleaned_data["text"]
+    wanted = pb_project.read(text)
+    if form.cleaned_data["revision"] != project.specification_revision:
+        raise ProjectChanged
+    return differences.of(project, wanted, text)
+
+
+def _stored(request: SignedInRequest, project: Project, form: SpecificationForm) -> HttpResponseBase:
+    """Store the text on the form and have its views checked. Raises as `projects.edit_specification` does."""
+    now, values = timezone.now(), form.cleaned_data
+    projects.edit_specification(project, text=values["text"], revision=values["revision"], by=request.actor, now=now)
+    tasks.wake(checks.request_check(project.warehouse, project=project, by=request.actor, now=now))
+    messages.success(request, f"Revision {project.specification_revision} is stored. Its views are being checked.")
+    return see_other("projects:detail", organisation=request.organisation.slug, project=project.slug)
 
 
 def _changed(request: SignedInRequest, project: Project, form: GeneralForm) -> bool:

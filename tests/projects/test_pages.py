@@ -207,14 +207,64 @@ def test_a_taken_name_leaves_the_project_as_it_was(editor: Member, project: Proj
     assert access.project_for(editor.actor, "shop").output_schema == "profiles"
 
 
-def test_a_specification_is_replaced_from_the_page(editor: Member, project: Project) -> None:
+def test_a_specification_is_replaced_once_what_it_changes_was_shown(editor: Member, project: Project) -> None:
     url = "/o/acme/projects/shop/settings/specification/"
     changed = SPECIFICATION.replace("features_by_email", "by_email").replace("\n", "\r\n")
 
-    assert editor.client.post(url, {"text": changed, "revision": "1"}).status_code == 303
+    shown = editor.client.post(url, {"text": changed, "revision": "1"})
+
+    assert (shown.status_code, Project.objects.get().specification_revision) == (200, 1)
+    assert "Added Feature view by_email of user by email" in text_of(shown)
+    assert "Removed Feature view features_by_email of user by email" in text_of(shown)
+    assert "Removed: name: features_by_email" in text_of(shown)
+    assert "Nothing is stored yet. Revision 1 holds" in text_of(shown)
+
+    answer = editor.client.post(url, {"text": changed, "revision": "1", "step": "store"})
+
+    assert (answer.status_code, answer["Location"]) == (303, "/o/acme/projects/shop/entities/")
     assert Project.objects.get().specification_revision == 2
-    assert "Somebody changed this project" in text_of(editor.client.post(url, {"text": SPECIFICATION, "revision": "1"}))
-    assert "listed above" in text_of(editor.client.post(url, {"text": "name: x", "revision": "2"}))
+    assert Project.objects.get().specification_text == changed.replace("\r\n", "\n")
+    assert "Revision 2 is stored" in text_of(editor.client.get(answer["Location"]))
+
+
+def test_nothing_typed_is_lost_on_the_way_to_a_new_specification(editor: Member, project: Project) -> None:
+    url = "/o/acme/projects/shop/settings/specification/"
+    typed = SPECIFICATION.replace("features_by_email", "by_email")
+
+    def box(answer: Any) -> str:
+        return unescape(re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", answer.content.decode(), re.DOTALL)[0])
+
+    assert box(editor.client.post(url, {"text": typed, "revision": "1"})) == typed
+    assert box(editor.client.post(url, {"text": typed, "revision": "1", "step": "edit"})) == typed
+    wrong = editor.client.post(url, {"text": "name: x", "revision": "1"})
+    assert "listed above" in text_of(wrong)
+    assert box(wrong) == "name: x"
+
+
+@pytest.mark.parametrize("step", ["", "store"])
+def test_a_specification_that_somebody_changed_meanwhile_is_compared_anew(
+    editor: Member, project: Project, step: str
+) -> None:
+    url = "/o/acme/projects/shop/settings/specification/"
+    meanwhile, typed = (SPECIFICATION.replace("features_by_email", name) for name in ("theirs", "mine"))
+    projects.edit_specification(project, text=meanwhile, revision=1, by=editor.actor, now=timezone.now())
+
+    answer = editor.client.post(url, {"text": typed, "revision": "1", "step": step})
+
+    assert "Somebody changed this project meanwhile" in text_of(answer)
+    assert "name: mine" in answer.content.decode()
+    assert 'name="revision" value="2"' in answer.content.decode()
+    assert Project.objects.get().specification_text == meanwhile
+    page = text_of(editor.client.post(url, {"text": typed, "revision": "2"}))
+    assert "Removed Feature view theirs" in page
+
+
+def test_the_stored_text_has_nothing_to_store(editor: Member, project: Project) -> None:
+    url = "/o/acme/projects/shop/settings/specification/"
+    page = text_of(editor.client.post(url, {"text": SPECIFICATION, "revision": "1"}))
+
+    assert "it is the text that is stored" in page
+    assert "Store and check" not in page
 
 
 def test_a_project_is_deleted_after_its_name_was_typed(admin: Member, project: Project) -> None:
