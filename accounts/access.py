@@ -83,10 +83,7 @@ def signed_in_page(view: Callable[..., HttpResponseBase]) -> View:
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return to_login(request)
-        membership = last_membership(request)
-        if membership is not None and not two_factor.is_missing(request.user.pk, membership.organisation):
-            _enter(cast("SignedInRequest", request), _as_actor(membership, request))
-        else:
+        if not _frame(request):
             sessions.note(request, user=request.user, now=timezone.now())
         response = view(request, *args, **kwargs)
         if not response.has_header("Cache-Control"):
@@ -94,6 +91,29 @@ def signed_in_page(view: Callable[..., HttpResponseBase]) -> View:
         return response
 
     return page
+
+
+def open_page(view: Callable[..., HttpResponse]) -> View:
+    """Make a view a page that everybody may read; who is logged in sees it framed as a page of their organisation."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            _frame(request)
+        response = view(request, *args, **kwargs)
+        patch_cache_control(response, private=True, no_cache=True)
+        return response
+
+    return page
+
+
+def _frame(request: HttpRequest) -> bool:
+    """Put the person into the organisation they were last in; tells whether it lets them in."""
+    membership = last_membership(request)
+    if membership is None or two_factor.is_missing(membership.user_id, membership.organisation):
+        return False
+    _enter(cast("SignedInRequest", request), _as_actor(membership, request))
+    return True
 
 
 def last_membership(request: HttpRequest) -> Membership | None:

@@ -2,10 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from config import guide_pages
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("accounts.login_urls")),
     path("", include("accounts.urls")),
     path("", include("projects.urls")),
     path("", include("activation.urls")),
+    path("help/", guide_pages.show_all, name="guides"),
+    path("help/<slug:slug>/", guide_pages.show, name="guide"),
     path("", include("config.api_urls")),
 ]

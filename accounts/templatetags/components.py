@@ -16,7 +16,7 @@ from django.contrib.messages import constants as levels
 from django.contrib.messages.storage.base import Message
 from django.core.paginator import Page
 from django.forms.utils import ErrorDict
-from django.template.context import RequestContext
+from django.template.context import Context, RequestContext
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
@@ -230,10 +230,10 @@ def column(context: RequestContext, name: str, label: str) -> dict[str, str]:
     return {"label": label, "direction": direction, "url": "?" + urlencode(address)}
 
 
-@register.inclusion_tag("components/form_fields.html")
-def form_fields(form: forms.BaseForm) -> dict[str, object]:
+@register.inclusion_tag("components/form_fields.html", takes_context=True)
+def form_fields(context: Context, form: forms.BaseForm) -> dict[str, object]:
     """Show a form's fields with label, help and error, after a summary of what is wrong that links to them."""
-    return {"form": form}
+    return {"form": form, "request": context.get("request")}
 
 
 @register.inclusion_tag("components/form_field.html")
@@ -257,12 +257,12 @@ def form_field(field: forms.BoundField) -> dict[str, object]:
     }
 
 
-@register.inclusion_tag("components/error_summary.html")
-def error_summary(form: forms.BaseForm) -> dict[str, object]:
-    """List a form's problems, each linked to its field."""
+@register.inclusion_tag("components/error_summary.html", takes_context=True)
+def error_summary(context: Context, form: forms.BaseForm) -> dict[str, object]:
+    """List a form's problems, each linked to its field, and lead to the guide of the page."""
     problems = [problem for name, errors in _errors(form).items() for problem in _problems(form, name, errors)]
     title = "There is a problem" if len(problems) == 1 else f"There are {len(problems)} problems"
-    return {"title": title, "problems": problems}
+    return {"title": title, "problems": problems, "request": context.get("request")}
 
 
 def _fact(value: object) -> object:

@@ -134,6 +134,8 @@ NOT_OF_AN_ORGANISATION = {
     "accounts:session_end",
     "accounts:sessions_end_others",
     "accounts:setup",
+    "guide",
+    "guides",
     "mfa_activate_totp",
     "mfa_add_webauthn",
     "mfa_authenticate",
