@@ -152,6 +152,7 @@ class PersonalAccessToken(models.Model):
     second_pepper_version = models.PositiveIntegerField(null=True)
     second_used_at = models.DateTimeField(null=True)
     limits = models.JSONField(default=dict, blank=True)
+    trial = models.BooleanField(default=False)  # made by a page for one call (`accounts.trial_tokens`)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     expiry_warned_at = models.DateTimeField(null=True)

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import invitations, letters, password_resets, sessions, token_expiries
+from accounts import invitations, letters, password_resets, sessions, token_expiries, trial_tokens
 
 _EXPIRES = 600
 log = structlog.get_logger(__name__)
@@ -35,10 +35,11 @@ def warn_of_expiries(**_: object) -> None:
 
 @shared_task(name="accounts.forget")
 def forget(**_: object) -> None:
-    """Forget sessions that have expired, and invitations that were answered long ago."""
+    """Forget sessions and tokens of a few minutes that have expired, and invitations that were answered long ago."""
     now = timezone.now()
     sessions.forget_expired(now=now)
     invitations.forget(now=now)
+    trial_tokens.forget(now=now)
 
 
 @shared_task(name="accounts.send_password_reset", ignore_result=True)

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from accounts import audit, names, roles, token_limits, token_texts, vault
 from accounts.actors import Actor, PermissionRefused
@@ -83,6 +84,7 @@ def issue(
     role: Role,
     expires_at: datetime | None = None,
     limits: Mapping[str, Any] | None = None,
+    trial: bool = False,
     by: Actor,
     now: datetime,
 ) -> IssuedToken:
@@ -111,6 +113,7 @@ def issue(
         created_at=now,
         expires_at=expires_at,
         limits=kept,
+        trial=trial,
     )
     details: dict[str, object] = {"role": role.value, "expires_at": expires_at.isoformat() if expires_at else None}
     if kept:
@@ -125,7 +128,7 @@ def rotate(public_part: str, *, by: Actor, now: datetime) -> IssuedToken:
 
     Raises `PersonalAccessToken.DoesNotExist`, `RotationOpen`.
     """
-    token = own(by).get(public_part=public_part)
+    token = own(by).filter(trial=False).get(public_part=public_part)
     made = token_texts.make(token.public_part)
     version = vault.newest_version(settings.TOKEN_PEPPERS)
     rotated = _live(by).filter(pk=token.pk, digest=token.digest, second_digest=None)
@@ -193,7 +196,9 @@ def of(by: Actor) -> QuerySet[PersonalAccessToken]:
 
 
 def _live(by: Actor) -> QuerySet[PersonalAccessToken]:
-    return PersonalAccessToken.objects.filter(Q(revoked_at=None), organisation=by.organisation)
+    """Those that were not deleted; of those of a few minutes (`accounts.trial_tokens`), the ones that last."""
+    lasting = Q(trial=False) | Q(expires_at__gt=Now())
+    return PersonalAccessToken.objects.filter(lasting, revoked_at=None, organisation=by.organisation)
 
 
 def _record(action: str, token: PersonalAccessToken, *, by: Actor, now: datetime, details: dict[str, object]) -> None:

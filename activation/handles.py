@@ -101,6 +101,10 @@ class Handle:
         """
         return self._ask(lambda store: store.read_each(keys, views))
 
+    def any_key(self, beginning: str) -> str | None:
+        """Return some key that begins so; None when a few random picks find none. Raises `DestinationUnavailable`."""
+        return self._ask(lambda store: store.any_key(beginning))
+
     def delete(self, keys: Sequence[str]) -> Deleted:
         """Delete keys, also at the other place while the destination moves; that one being away is no error.
 

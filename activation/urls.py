@@ -21,6 +21,7 @@ from activation.views import (
     suppressing,
     switch,
     sync_log,
+    trying,
 )
 
 app_name = "activation"
@@ -62,6 +63,7 @@ urlpatterns = [
     path(f"{_DESTINATION}/edit/test/<slug:probe>", editing.watch, name="edit_probe"),
     path(f"{_DESTINATION}/delete", deleting.delete, name="destination_delete"),
     path(f"{_DESTINATION}/suppressions", suppressing.show, name="suppressions"),
+    path(f"{_DESTINATION}/try", trying.show, name="try_it"),
     path(f"{_DESTINATION}/reconcile", reconciling.show, name="reconcile"),
     path(f"{_DESTINATION}/reconcile/start", reconciling.start, name="reconcile_start"),
     path(f"{_DESTINATION}/reconcile/confirm", reconciling.confirm, name="reconcile_confirm"),

@@ -107,6 +107,8 @@ API_MIDDLEWARE: list[str] = []
 
 ROOT_URLCONF = "config.urls"
 API_URLCONF = "config.api_urls"
+# What a page calls that tries the API: the callable of a separate api process, here within the pages' own.
+API_APPLICATION = "config.wsgi.api"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {

@@ -106,6 +106,7 @@ class Migration(migrations.Migration):
                 ('second_pepper_version', models.PositiveIntegerField(null=True)),
                 ('second_used_at', models.DateTimeField(null=True)),
                 ('limits', models.JSONField(blank=True, default=dict)),
+                ('trial', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('expiry_warned_at', models.DateTimeField(null=True)),

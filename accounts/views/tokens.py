@@ -60,7 +60,7 @@ def token_new(request: SignedInRequest) -> HttpResponse:
 @organisation_page()
 def token_rotate(request: SignedInRequest, public_part: str) -> HttpResponseBase:
     """Ask, then give one's own token another secret; the old one works until it is ended here."""
-    token = get_object_or_404(tokens.own(request.actor), public_part=public_part)
+    token = get_object_or_404(tokens.own(request.actor).filter(trial=False), public_part=public_part)
     if request.method == "POST":
         try:
             issued = tokens.rotate(public_part, by=request.actor, now=timezone.now())

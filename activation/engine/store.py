@@ -87,6 +87,19 @@ class Store:
         for node in self._deployment.primaries():
             node.execute("PING")
 
+    def any_key(self, beginning: str, *, picks: int = 32) -> str | None:
+        """Return a key that begins so, if the servers pick one at random in a few picks; None when they do not.
+
+        A pick costs a server one step, however much it holds. Raises `DestinationError`.
+        """
+        nodes = self._deployment.primaries()
+        for number in range(picks):
+            picked = nodes[number % len(nodes)].execute("RANDOMKEY")
+            key = picked.decode(errors="replace") if isinstance(picked, bytes) else ""
+            if key.startswith(beginning) and "\ufffd" not in key:
+                return key
+        return None
+
     def _fields(
         self, key: str, reply: Reply | DestinationError, views: Sequence[str] | None
     ) -> Fields | DestinationError:

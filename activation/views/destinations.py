@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destinations, moves, reconciles, standings
+from activation import destinations, moves, reconciles, standings, trial_calls
 from activation.access import destination_for, destinations_of
 from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
@@ -30,7 +30,13 @@ def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
     """Show a destination's id and how it is reached."""
     row = destination_for(request.actor, destination)
     may_change = request.actor.may(Permission.MANAGE_CREDENTIALS)
-    context = {"destination": row, "facts": _facts(row), "may_change": may_change, "move": moves.open_move(row)}
+    context = {
+        "destination": row,
+        "facts": _facts(row),
+        "may_change": may_change,
+        "may_try": trial_calls.may(request.actor),
+        "move": moves.open_move(row),
+    }
     return render(request, "activation/destination.html", context)
 
 

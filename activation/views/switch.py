@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import SignedInRequest, see_other
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import moves, samples, schedules, standings
+from activation import moves, samples, schedules, standings, trial_calls
 from activation.models import Activation, Source
 from activation.preconditions import Point, grants_sql, preconditions
 from projects import checks
@@ -28,7 +28,7 @@ def show(request: SignedInRequest, project: Project) -> HttpResponse:
     activation = Activation.objects.filter(project=project).select_related("destination").first()
     context: dict[str, Any] = {"project": project, "activation": activation, **_allowed(request.actor)}
     if activation is not None:
-        context |= _synced(project, activation)
+        context |= _synced(project, activation, request.actor)
         context["move"] = moves.open_move(activation.destination)
     if activation is None or not activation.enabled:
         context |= _wanting(project)
@@ -68,7 +68,7 @@ def _wanting(project: Project) -> dict[str, object]:
     }
 
 
-def _synced(project: Project, activation: Activation) -> dict[str, object]:
+def _synced(project: Project, activation: Activation, actor: Actor) -> dict[str, object]:
     now = timezone.now()
     rows = standings.of_sources(Source.objects.filter(activation=activation), now=now)
     present = {(project.source.entity, project.source.id_type, project.source.feature_view) for project in rows}
@@ -81,5 +81,6 @@ def _synced(project: Project, activation: Activation) -> dict[str, object]:
         "missing": missing,
         "schedule": schedules.of(activation).words,
         "sample": sample,
+        "may_try": trial_calls.may(actor),
         "samples": samples.of_source(sample) if sample else [],
     }

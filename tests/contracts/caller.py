@@ -67,3 +67,13 @@ def _connections_kept() -> Iterator[None]:
     finally:
         for signal in signals:
             signal.connect(close_old_connections)
+
+
+def api_within_a_page(environ: Any, start_response: Any) -> list[bytes]:
+    """Be the API that a page under test calls (`API_APPLICATION`): the page's transaction is the test's own."""
+    with _connections_kept():
+        answer = wsgi.api(environ, start_response)
+        try:
+            return [b"".join(answer)]
+        finally:
+            getattr(answer, "close", lambda: None)()

@@ -90,6 +90,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:destination_pace": (ADMIN, ADMIN),
     "activation:destination_sources": (VIEWER, NOT_ALLOWED),
     "activation:suppressions": (ADMIN, ADMIN),
+    "activation:try_it": (ADMIN, ADMIN),
     "activation:reconcile": (VIEWER, NOT_ALLOWED),
     "activation:reconcile_start": (NOT_ALLOWED, ADMIN),
     "activation:reconcile_confirm": (NOT_ALLOWED, ADMIN),

@@ -51,6 +51,14 @@ def test_a_profile_that_is_not_there_is_empty(store):
     assert store.read("ws:dest:user:email:nobody", ["zebra"]) == {}
 
 
+def test_some_key_is_found_by_how_it_begins(place, store):
+    for key in KEYS:
+        place.hset(key, "view", "{}")
+
+    assert store.any_key("ws:dest:user:email:") in KEYS
+    assert store.any_key("ws:dest:user:phone:") is None
+
+
 def test_named_views_only_are_read_when_they_are_asked_for(place, store):
     place.hset(KEY, "zebra", "{}", "apple", '{"B":1}')
 

@@ -1,0 +1,53 @@
+"""What a person fills in to try a call to the API."""
+
+from typing import Any
+
+from django import forms
+
+from activation.models import RedisDestination, Source
+
+_ID_LENGTH = 1024  # as at the API
+
+
+class TrialForm(forms.Form):
+    """Whose profile to ask for: an id type that the destination serves, and an id of it."""
+
+    source = forms.ChoiceField(label="Id type")
+    value = forms.CharField(
+        max_length=_ID_LENGTH,
+        strip=False,
+        label="Id",
+        help_text="As applications send it; blanks around it count.",
+        error_messages={"required": "Type an id, or press Use a sample id."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.wants_sample = "sample" in self.data
+        if self.wants_sample:
+            self.fields["value"].required = False
+        served = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
+        self.sources: dict[tuple[str, str], Source] = {}
+        for source in served.select_related("destination").order_by("-base_rows", "pk"):
+            self.sources.setdefault((source.entity, source.id_type), source)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for (entity, id_type), source in self.sources.items():
+            groups.setdefault(entity, []).append((source.public_id, id_type))
+        field = self.fields["source"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = list(groups.items())
+        field.help_text = "What of your destination is served, by entity."
+
+    @property
+    def chosen(self) -> Source:
+        """The source that serves the chosen id type; only of a form that is valid."""
+        public_id: str = self.cleaned_data["source"]
+        return next(source for source in self.sources.values() if source.public_id == public_id)
+
+    def with_value(self, value: str) -> "TrialForm":
+        """Return the form as it would be had this id been typed."""
+        typed = {"source": self.cleaned_data["source"], "value": value}
+        filled = type(self)(typed, destination=self.chosen.destination)
+        filled.full_clean()
+        return filled
