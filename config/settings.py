@@ -31,6 +31,7 @@ RUNNER_TIMEOUT = env.number("RUNNER_TIMEOUT", default=21_600, least=1)
 USAGE_WRITTEN_EVERY = env.number("USAGE_WRITTEN_EVERY", default=5, least=0)
 METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 FAST_READS = env.flag("FAST_READS", default=True)
+STYLEGUIDE = env.flag("STYLEGUIDE")
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 
 # Single sign-on is on where an issuer is named (docs/operating.md).

@@ -1,8 +1,9 @@
 """Every page's address. The API has its own table (`config.api_urls`), served by the same process or another."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import guide_pages
+from config import guide_pages, styleguide
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("accounts.login_urls")),
@@ -13,3 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("help/<slug:slug>/", guide_pages.show, name="guide"),
     path("", include("config.api_urls")),
 ]
+
+if settings.STYLEGUIDE:
+    urlpatterns.append(path("styleguide/", styleguide.show, name="styleguide"))

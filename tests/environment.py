@@ -36,6 +36,7 @@ os.environ.update(
     EMAIL_URL="memory:",
     LOG_LEVEL="WARNING",
     USAGE_WRITTEN_EVERY="0",
+    STYLEGUIDE="1",
 )
 for name in ("SNAPSHOT_DIR", "DUCKDB_DIR", "PUBLIC_URL"):
     os.environ.pop(name, None)

@@ -72,6 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         patch.setenv("OIDC_CLIENT_SECRET", SECRET)
         patch.setenv("OIDC_NAME", "Northlight ID")
         patch.setenv("STALE_READS_FOR", "2")  # the old place of a move is emptied no sooner
+        patch.setenv("STYLEGUIDE", "1")
         patch.setenv("EMAIL_URL", f"file://{folder / 'letters'}")
         up = Up(folder, demo=False).start()
         try:

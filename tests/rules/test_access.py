@@ -153,6 +153,7 @@ NOT_OF_AN_ORGANISATION = {
     "mfa_view_recovery_codes",
     "openid_connect_callback",
     "openid_connect_login",
+    "styleguide",
 }
 # Those that a person opens for themselves, with the method: logged out they lead to the log-in page.
 OF_A_PERSON = {
