@@ -195,6 +195,12 @@ def of(by: Actor) -> QuerySet[PersonalAccessToken]:
     return _live(by)
 
 
+def named(by: Actor) -> QuerySet[PersonalAccessToken]:
+    """List tokens whose names the actor may read, deleted ones too: everyone's for who manages them, else one's own."""
+    tokens = PersonalAccessToken.objects.filter(organisation=by.organisation).select_related("owner")
+    return tokens if by.may(Permission.MANAGE_ALL_TOKENS) else tokens.filter(owner_id=by.user_id)
+
+
 def _live(by: Actor) -> QuerySet[PersonalAccessToken]:
     """Those that were not deleted; of those of a few minutes (`accounts.trial_tokens`), the ones that last."""
     lasting = Q(trial=False) | Q(expires_at__gt=Now())

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from activation.hit_rates import HitRate
 from activation.models import Problem, Source, SyncRun
+from activation.usage_totals import share_words
 from projects.models import Project
 
 RECOVERED = "recovered"
@@ -74,8 +75,8 @@ def headline(news: News) -> str:
         source=news.source,
         entity=news.source.entity,
         id_type=news.source.id_type,
-        before=_percent(news.rate_before),
-        now=_percent(news.rate.now if news.rate else 0.0),
+        before=share_words(news.rate_before),
+        now=share_words(news.rate.now if news.rate else 0.0),
     )
     return f"Reminder: {line[0].lower()}{line[1:]}" if news.reminder and line.startswith("The ") else line
 
@@ -157,11 +158,6 @@ def _paragraph(news: News) -> str:
 
 def _rate(rate: HitRate, before: float) -> dict[str, float]:
     return {"before": round(before, 4), "now": round(rate.now, 4), "lookUps": rate.look_ups, "hours": rate.hours}
-
-
-def _percent(share: float) -> str:
-    """Write a share as people read it: 96 %, and 0.4 % rather than none."""
-    return f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"  # noqa: PLR2004 - one per cent
 
 
 def _run(run: SyncRun | None) -> dict[str, Any] | None:

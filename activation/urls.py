@@ -22,6 +22,7 @@ from activation.views import (
     switch,
     sync_log,
     trying,
+    usage,
 )
 
 app_name = "activation"
@@ -57,6 +58,8 @@ urlpatterns = [
         destinations.show_sources,
         name="destination_sources",
     ),
+    path(f"{_DESTINATION}/usage", usage.show, name="usage"),
+    path(f"{_DESTINATION}/usage.csv", usage.export, name="usage_export"),
     path(f"{_DESTINATION}/pace", destinations.pace, name="destination_pace"),
     path(f"{_DESTINATION}/name", editing.rename, name="destination_name"),
     path(f"{_DESTINATION}/edit", editing.show, name="edit"),

@@ -43,10 +43,14 @@ class Kind(NamedTuple):
 
 @dataclass
 class Collector:
-    """What one process has counted and not written yet, and all it ever counted. Safe to use from many threads."""
+    """What one process has counted and not written yet, and all it ever counted. Safe to use from many threads.
+
+    What is counted now is kept apart from what could not be written, so that the totals only ever grow.
+    """
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _counts: dict[Kind, dict[str, int]] = field(default_factory=dict)
+    _unwritten: dict[Kind, dict[str, int]] = field(default_factory=dict)
     _totals: dict[Kind, dict[str, int]] = field(default_factory=dict)
 
     def look_up(
@@ -78,13 +82,17 @@ class Collector:
             counted, self._counts = self._counts, {}
             for kind, counts in counted.items():
                 _sum(self._totals, kind._replace(token_id=0), counts)
+            unwritten, self._unwritten = self._unwritten, {}
+            for kind, counts in unwritten.items():
+                _sum(counted, kind, counts)
         written = 0
         for kind, counts in list(counted.items()):
             try:
                 _add(kind, counts, now=now)
             except (DatabaseError, InterfaceError) as error:
                 log.info("usage_not_written", error=type(error).__name__)
-                self._put_back(counted)
+                with self._lock:
+                    self._unwritten = counted
                 break
             del counted[kind]
             written += 1
@@ -101,14 +109,8 @@ class Collector:
             counts = self._counts.setdefault(kind, counters())
         return counts
 
-    def _put_back(self, counted: Mapping[Kind, Mapping[str, int]]) -> None:
-        with self._lock:
-            for kind, counts in counted.items():
-                _sum(self._counts, kind, counts)
-                _sum(self._totals, kind._replace(token_id=0), {name: -count for name, count in counts.items()})
-
     def totals(self) -> dict[Kind, dict[str, int]]:
-        """Return what was counted and written since the process started, all tokens together."""
+        """Return what was counted since the process started, up to the last writing, all tokens together."""
         with self._lock:
             return {kind: dict(counts) for kind, counts in self._totals.items()}
 

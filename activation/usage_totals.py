@@ -14,7 +14,7 @@ from django.db.models import Sum
 from activation.models import UsageHour
 
 _HOUR = timedelta(hours=1)
-_COUNTED = ("requests", "hits", "misses", "errors", "deletes")  # in the order of `Totals`
+COUNTED = ("requests", "hits", "misses", "errors", "deletes")  # in the order of `Totals`
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,10 @@ def by_id_type(destinations: Iterable[int], *, since: datetime) -> dict[tuple[in
 
 def _summed(fields: tuple[str, ...], destinations: Iterable[int], since: datetime) -> dict[tuple[Any, ...], Totals]:
     rows = UsageHour.objects.filter(destination_id__in=list(destinations), hour__gte=since).values_list(*fields)
-    sums = {f"all_{name}": Sum(name) for name in _COUNTED}
+    sums = {f"all_{name}": Sum(name) for name in COUNTED}
     return {row[: len(fields)]: Totals(*row[len(fields) :]) for row in rows.annotate(**sums).order_by()}
+
+
+def share_words(share: float) -> str:
+    """Write a share as people read it: 96 %, and 0.4 % rather than none."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"  # noqa: PLR2004 - one per cent

@@ -122,7 +122,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["accounts.templatetags.components"],
+            "builtins": ["accounts.templatetags.components", "accounts.templatetags.charts"],
         },
     }
 ]

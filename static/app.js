@@ -84,6 +84,18 @@
     });
   };
 
+  /* On a time line: the hour, or the day, in the reader's zone. */
+  const showMoments = (scope) => {
+    scope.querySelectorAll("time[data-moment]").forEach((element) => {
+      const style =
+        element.dataset.moment === "day" ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+      const date = new Date(element.dateTime);
+      element.title = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) + ` (${element.title})`;
+      element.textContent = date.toLocaleString("en-GB", style);
+      delete element.dataset.moment;
+    });
+  };
+
   /* A field that belongs to another's choice is shown with it: data-shown-with="name=value", on and off for a box. */
   const holds = (form, rule) => {
     const [name, value] = rule.split("=");
@@ -111,6 +123,7 @@
   const enhance = (scope) => {
     showScrollers(scope);
     showTimes(scope);
+    showMoments(scope);
     showTheme(scope);
     showDependents(scope);
     const summary = scope.querySelector("[data-error-summary]");

@@ -99,7 +99,7 @@ def secret(value: str, label: str, text: str = "Copy it now. It is not shown aga
 @register.inclusion_tag("components/code.html")
 def code(text: str, language: str = "text", label: str = "") -> dict[str, str]:
     """Show code with a button that copies it. `label` is its caption; the language's name without one."""
-    return {"text": text, "language": language, "label": label or language, "id": _element_id("code", label, text)}
+    return {"text": text, "language": language, "label": label or language, "id": element_id("code", label, text)}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Sample:
 @register.inclusion_tag("components/samples.html")
 def samples(choices: Sequence[Sample]) -> dict[str, object]:
     """Show code in several languages, one open at a time."""
-    return {"samples": choices, "group": _element_id("samples", *(choice.text for choice in choices))}
+    return {"samples": choices, "group": element_id("samples", *(choice.text for choice in choices))}
 
 
 @register.inclusion_tag("components/steps.html")
@@ -140,8 +140,7 @@ def progress(done: int, total: int, label: str = "Progress", note: str = "") -> 
 @register.inclusion_tag("components/switch.html")
 def switch(label: str, text: str, url: str, *, on: bool, allowed: bool = True) -> dict[str, object]:
     """Show a toggle with its explanation; pressing it leads to `url`, which asks what there is to ask."""
-    element_id = _element_id("switch", label)
-    return {"label": label, "text": text, "url": url, "on": on, "allowed": allowed, "id": element_id}
+    return {"label": label, "text": text, "url": url, "on": on, "allowed": allowed, "id": element_id("switch", label)}
 
 
 @register.simple_tag
@@ -302,6 +301,6 @@ def _plural(amount: int, unit: str) -> str:
     return f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s"
 
 
-def _element_id(kind: str, *texts: str) -> str:
+def element_id(kind: str, *texts: str) -> str:
     """Name a piece by what it says, so that labels and buttons can point at it."""
     return f"{kind}-{zlib.crc32(chr(0).join(texts).encode()):08x}"

@@ -89,6 +89,8 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:destination": (VIEWER, NOT_ALLOWED),
     "activation:destination_pace": (ADMIN, ADMIN),
     "activation:destination_sources": (VIEWER, NOT_ALLOWED),
+    "activation:usage": (VIEWER, NOT_ALLOWED),
+    "activation:usage_export": (VIEWER, NOT_ALLOWED),
     "activation:suppressions": (ADMIN, ADMIN),
     "activation:try_it": (ADMIN, ADMIN),
     "activation:reconcile": (VIEWER, NOT_ALLOWED),
