@@ -52,7 +52,7 @@ class PartitionLine:
 
 @dataclass(frozen=True)
 class Line:
-    """A run in a source's history."""
+    """A run in a history; `length` is how long it took so far, with the time it waited for a worker."""
 
     run: SyncRun
     state: str
@@ -60,6 +60,7 @@ class Line:
     written: int
     deleted: int
     failed: int
+    length: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Told:
         return any(failure.digests for failure in self.failures)
 
 
-def lines(runs: Iterable[SyncRun]) -> list[Line]:
+def lines(runs: Iterable[SyncRun], *, now: datetime) -> list[Line]:
     """Tell of each run what its partitions have done so far, in one query; a run that succeeded knows its totals."""
     runs = list(runs)
     sums = SyncPartition.objects.filter(run__in=[run.pk for run in runs if run.state != RunState.SUCCEEDED])
@@ -94,7 +95,11 @@ def lines(runs: Iterable[SyncRun]) -> list[Line]:
         pk: counts
         for pk, *counts in sums.values_list("run").annotate(Sum("written"), Sum("deleted"), Sum("failed")).order_by()
     }
-    return [Line(run, *of_run(run), *by_run.get(run.pk, (run.written, run.deleted, run.failed))) for run in runs]
+    told = []
+    for run in runs:
+        written, deleted, failed = by_run.get(run.pk, (run.written, run.deleted, run.failed))
+        told.append(Line(run, *of_run(run), written, deleted, failed, _length(run, now=now)))
+    return told
 
 
 def tell(run: SyncRun, *, now: datetime) -> Told:
@@ -140,6 +145,10 @@ def _phases(run: SyncRun, *, now: datetime) -> list[Phase]:
         last = not any(at for _, at in starts[number + 1 :])
         phases.append(Phase(name, _look(run, last=last, active=active), duration_words((end - start).total_seconds())))
     return phases
+
+
+def _length(run: SyncRun, *, now: datetime) -> str:
+    return duration_words(((run.finished_at or now) - run.queued_at).total_seconds())
 
 
 def _look(run: SyncRun, *, last: bool, active: bool) -> str:

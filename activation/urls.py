@@ -10,6 +10,7 @@ from activation.views import (
     destinations,
     editing,
     guarding,
+    history,
     moving,
     previews,
     reconciling,
@@ -27,12 +28,16 @@ from activation.views import (
 
 app_name = "activation"
 
-_PROJECT_SETTINGS = "o/<slug:organisation>/projects/<slug:project>/settings"
+_PROJECT = "o/<slug:organisation>/projects/<slug:project>"
+_PROJECT_SETTINGS = f"{_PROJECT}/settings"
 _SETTINGS = f"{_PROJECT_SETTINGS}/activation"
 _DESTINATION = "o/<slug:organisation>/destinations/<path:destination>"
 _ALERTS = f"{_PROJECT_SETTINGS}/alerts"
 
 urlpatterns = [
+    path(f"{_PROJECT}/history/", history.show, name="history"),
+    path(f"{_PROJECT}/history/run/", history.start, name="start_profiles_run"),
+    path(f"{_PROJECT}/history/report/", history.report, name="report_profiles_run"),
     path(_SETTINGS, switch.show, name="settings"),
     path(f"{_SETTINGS}/check", switch.check, name="check"),
     path(f"{_SETTINGS}/sync", control.sync_project, name="sync"),

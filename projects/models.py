@@ -6,6 +6,7 @@ text that was given and as parsed values (`projects.specification`); the parsed 
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.identifiers import KSUID_LENGTH, new_public_id
@@ -173,7 +174,10 @@ class ProfilesRun(models.Model):
                 condition=Q(seq_no__isnull=False) | Q(reference__isnull=False), name="run_can_be_told_apart"
             ),
         )
-        indexes = (models.Index(fields=("project", "-finished_at"), name="run_newest_first"),)
+        indexes = (
+            models.Index(fields=("project", "-finished_at"), name="run_newest_first"),
+            models.Index("project", Coalesce("finished_at", "created_at").desc(), name="run_on_the_time_line"),
+        )
 
     def __str__(self) -> str:
         return f"{self.project_id}: {self.seq_no if self.seq_no is not None else self.reference}"

@@ -29,7 +29,7 @@ _FAILED = NextStep("failed", "The check failed. Follow what it says below, then 
 _RUN = NextStep(
     "attention",
     "No finished Profiles run is known yet. Run the project; runs are found in its registry, or reported.",
-    "projects:history",
+    "activation:history",
     "See History",
 )
 _TURN_ON = NextStep(

@@ -126,11 +126,6 @@ def latest_finished(project: Project) -> ProfilesRun | None:
     return project.runs.filter(status=RunStatus.FINISHED).order_by("-finished_at", "-pk").first()
 
 
-def newest_first(project: Project, *, limit: int = KEPT_RUNS) -> list[ProfilesRun]:
-    """List a project's runs for the History tab."""
-    return list(project.runs.order_by("-finished_at", "-pk")[:limit])
-
-
 def _is_unplaced(project: Project) -> bool:
     return any(view.relation is None or view.id_column is None for view in served_views(project))
 

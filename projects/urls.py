@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from projects.views import checks, history, projects, settings, warehouses
+from projects.views import checks, projects, settings, warehouses
 
 app_name = "projects"
 _projects = "o/<slug:organisation>/projects/"
@@ -17,9 +17,6 @@ urlpatterns = [
     path(f"{_project}entities/", projects.entities, name="detail"),
     path(f"{_project}entities/placement/", projects.placement, name="placement"),
     path(f"{_project}check/", checks.check_project, name="check_project"),
-    path(f"{_project}history/", history.history, name="history"),
-    path(f"{_project}history/run/", history.run, name="run"),
-    path(f"{_project}history/report/", history.report, name="report_run"),
     path(f"{_project}settings/", settings.general, name="settings"),
     path(f"{_project}settings/specification/", settings.specification, name="specification"),
     path(f"{_project}settings/delete/", settings.delete, name="delete"),

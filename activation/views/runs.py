@@ -41,7 +41,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
     context = {
         "source": row,
         "page": page,
-        "rows": run_pages.lines(page),
+        "rows": run_pages.lines(page, now=timezone.now()),
         "active": active,
         "active_word": of_run(active)[1] if active else "",
         "follow_up": FollowUp.of(row),

@@ -2,6 +2,7 @@
 
 import accounts.identifiers
 import django.db.models.deletion
+import django.db.models.functions.comparison
 import django.utils.timezone
 from django.db import migrations, models
 
@@ -87,7 +88,7 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='projects.project')),
             ],
             options={
-                'indexes': [models.Index(fields=['project', '-finished_at'], name='run_newest_first')],
+                'indexes': [models.Index(fields=['project', '-finished_at'], name='run_newest_first'), models.Index(models.F('project'), models.OrderBy(django.db.models.functions.comparison.Coalesce('finished_at', 'created_at'), descending=True), name='run_on_the_time_line')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('origin', 'runner'), ('status', 'running')), fields=('project',), name='one_run_started_at_a_time'), models.UniqueConstraint(fields=('project', 'seq_no'), name='run_seq_no_once'), models.UniqueConstraint(fields=('project', 'reference'), name='run_reference_once'), models.CheckConstraint(condition=models.Q(('seq_no__isnull', False), ('reference__isnull', False), _connector='OR'), name='run_can_be_told_apart')],
             },
         ),

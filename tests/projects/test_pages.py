@@ -277,7 +277,7 @@ def test_a_project_is_deleted_after_its_name_was_typed(admin: Member, project: P
 
 
 def test_a_finished_run_is_reported_and_shown(editor: Member, project: Project) -> None:
-    assert "No Profiles run yet" in text_of(editor.client.get("/o/acme/projects/shop/history/"))
+    assert "Nothing has run yet" in text_of(editor.client.get("/o/acme/projects/shop/history/"))
 
     answer = editor.client.post("/o/acme/projects/shop/history/report/")
 

@@ -114,7 +114,7 @@ def test_the_newest_finished_run_is_the_latest(editor: Member, project: Project)
     report(project, editor, reference="c", status="failed", finished_at=now)
 
     assert runs.latest_finished(project) == newest
-    assert [run.reference for run in runs.newest_first(project)] == ["c", "b", "a"]
+    assert [run.reference for run in project.runs.order_by("-finished_at")] == ["c", "b", "a"]
 
 
 def test_a_run_of_the_future_is_refused(editor: Member, project: Project) -> None:
