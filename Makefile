@@ -60,7 +60,7 @@ lock: .uv/ready ## Resolve the dependencies anew
 	@$(COMPILE) benchmarks/feast-requirements.in -o benchmarks/feast-requirements.lock
 
 clean: ## Remove the environment and the embedded data
-	rm -rf .venv .uv .feast .data .static
+	rm -rf .venv .uv .feast .data
 
 .uv/ready: Makefile
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install python3 (on Debian also python3-venv)."; exit 1; }

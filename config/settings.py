@@ -73,7 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
-    "django.contrib.staticfiles",
+    "config.static_files.StaticFiles",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -91,6 +91,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Safe beside secrets in pages: Django masks CSRF tokens anew each time and pads what it compresses (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -222,7 +224,11 @@ USE_TZ = True
 USE_I18N = False
 USE_THOUSAND_SEPARATOR = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / ".static"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", default=str(DATA_DIR / "static"))).resolve()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.static_files.Storage"},
+}
 STATICFILES_DIRS = [BASE_DIR / "static", ("guides", BASE_DIR / "docs" / "images")]
 WHITENOISE_USE_FINDERS = True
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
@@ -240,6 +246,5 @@ REST_FRAMEWORK = {
 
 CELERY_BROKER_URL = BROKER_URL
 
-# `up` collects no static files and serves them itself; whitenoise finds them in place.
 LOGGING = logging_settings(level=env.text("LOG_LEVEL", default="INFO"))
 configure_structlog()

@@ -30,6 +30,9 @@ PATIENCE = 60_000
 SHOTS = os.environ.get("SCREENSHOTS")
 # Without preloading: axe would fetch stylesheets anew, from addresses that do not exist.
 _AXE = {"resultTypes": ["violations"], "preload": False}
+# What a page and its files take on the wire, also those that this browser has in its cache.
+_WEIGHT = """() => performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize || 0), 0)"""
+LIGHT = 100_000  # bytes
 _SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -82,6 +85,8 @@ class Visitor:
         """Hold the page against axe, and against sideways scrolling: wide and light, then narrow and dark."""
         if not self.java_script:
             return  # axe is a script itself
+        weight = self.page.evaluate(_WEIGHT)
+        assert 0 < weight < LIGHT, f"{self.path} takes {weight} bytes"
         self._looking = True
         self._look_at(WIDE, "light")
         self._look_at(NARROW, "dark")

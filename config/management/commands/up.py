@@ -37,7 +37,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         settings.DUCKDB_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings.STATIC_ROOT.mkdir(exist_ok=True)
+        call_command("collectstatic", verbosity=0, interactive=False)
         call_command("migrate", verbosity=0, interactive=False)
         port = int(os.environ.get("PORT", "8000"))
         local_state.write(local_state.UP_FILE, {"url": settings.PUBLIC_URL})
