@@ -21,6 +21,7 @@ from activation import (
     recovery,
     run_steps,
     schedules,
+    server_looks,
     suppressions,
     usage,
     watching,
@@ -174,3 +175,16 @@ def forget(**_: object) -> None:
     failed_ids.expire(now=now)
     previews.forget(now=now)
     usage.forget(now=now)
+
+
+@shared_task(name="activation.look_at_servers")
+def look_at_servers(**_: object) -> None:
+    """Wake a worker for each destination whose servers are to be looked at."""
+    for destination_id in server_looks.due(now=timezone.now()):
+        look_at_server.apply_async(kwargs={"destination_id": destination_id}, expires=_EXPIRES)
+
+
+@shared_task(name="activation.look_at_server")
+def look_at_server(destination_id: int, **_: object) -> None:
+    """Look at one destination's servers."""
+    server_looks.look(destination_id, now=timezone.now())

@@ -35,6 +35,7 @@ app.conf.update(
     beat_schedule={
         "tick": {"task": "activation.tick", "schedule": 1.0, "options": {"expires": 2.0}},
         "look-for-alerts": {"task": "activation.look_for_alerts", "schedule": 10.0, "options": {"expires": 10.0}},
+        "look-at-servers": {"task": "activation.look_at_servers", "schedule": 10.0, "options": {"expires": 10.0}},
         "forget": {"task": "activation.forget", "schedule": 3600.0, "options": {"expires": 600.0}},
         "warn-of-expiries": {"task": "accounts.warn_of_expiries", "schedule": 3600.0, "options": {"expires": 600.0}},
         "forget-sessions": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 600.0}},

@@ -73,6 +73,8 @@ PAGES: dict[str, str] = {
     "activation:stop": _CONTROL,
     "activation:stop_run": _CONTROL,
     "activation:suppressions": "api#suppressions",
+    "activation:usage": "usage",
+    "activation:usage_export": "usage",
     "activation:sync_log": "watching#the-sync-log",
 }
 _PREFIXES = {

@@ -4,7 +4,7 @@ It is made of the very templates and styles that the pages use, so it cannot fal
 fails a test.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django import forms
 from django.contrib import messages
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import open_page
+from accounts.charts import LOOKS, Chart, Series, Table
 from accounts.templatetags.components import STATES, Sample
 from projects.differences import Change
 
@@ -32,11 +33,34 @@ _DIFF = (
     "--- before\n+++ after\n@@ -1,3 +1,3 @@\n entities:\n   - name: user\n"
     "-    id_types: [email]\n+    id_types: [email, user_id]"
 )
+_HITS = [900, 1_400, 1_200, 0, 700, 1_100, 1_300, 600]
+_NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _CHANGES = (
     Change("added", "Feature view features_by_user_id", "of the entity user"),
     Change("changed", "Connection", "analytics → analytics_eu"),
     Change("removed", _LONG),
 )
+
+
+def _charts() -> list[Chart]:
+    table = Table(["Hour from", "Hits"], [(_NOON, ["900"]), ("24 Nov", ["7,200"])])
+    ends = _NOON + timedelta(hours=len(_HITS))
+    stacked = [
+        Series("Hits", "ok", _HITS),
+        Series("Working", "working", [200] * 8),
+        Series("Attention", "attention", [150] * 8),
+        Series("Misses", "neutral", [100] * 8),
+        Series("Ink", "ink", [50] * 8),
+        Series("Errors", "failed", [60] * 8),
+    ]
+    lines = [
+        Series(look, look, [None if value == 0 else value / (at + 1) for value in _HITS])
+        for at, look in enumerate(LOOKS)
+    ]
+    return [
+        Chart("Stacked", stacked, _NOON, ends, "{:,.0f}".format, table, note="A note below.", stacked=True),
+        Chart("Lines", lines, _NOON, ends, "{:,.0f} ms".format, table, by_days=True),
+    ]
 
 
 class _Form(forms.Form):
@@ -71,6 +95,8 @@ def show(request: HttpRequest) -> HttpResponse:
         "diff": _DIFF,
         "changes": _CHANGES,
         "page": Paginator(range(230), 50).page(2),
+        "charts": _charts(),
+        "course": _HITS,
         "public_id": "2abcDEF0123456789abcdefghXYZ",
     }
     return render(request, "styleguide.html", context)

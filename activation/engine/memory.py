@@ -28,7 +28,7 @@ class Memory:
 
 def memory(deployment: Deployment) -> dict[str, Memory] | None:
     """Return each primary's memory by its `host:port`; None when a server does not tell. Raises `DestinationError`."""
-    found = {node.endpoint.text: _info(node) for node in deployment.primaries()}
+    found = {node.endpoint.text: info(node) for node in deployment.primaries()}
     if any("maxmemory_policy" not in facts for facts in found.values()):
         return None
     return {
@@ -42,13 +42,14 @@ def evictions(deployment: Deployment) -> dict[str, int] | None:
 
     A server that restarts has a new run id and counts from zero. Raises `DestinationError`.
     """
-    found = [_info(node) for node in deployment.primaries()]
+    found = [info(node) for node in deployment.primaries()]
     if any("run_id" not in facts or "evicted_keys" not in facts for facts in found):
         return None
     return {facts["run_id"]: _number(facts, "evicted_keys") for facts in found}
 
 
-def _info(node: Node) -> dict[str, str]:
+def info(node: Node) -> dict[str, str]:
+    """Return what a server tells of itself, nothing for a user who may not ask. Raises `DestinationError`."""
     try:
         reply = node.execute("INFO")
     except DestinationRefused:

@@ -7,6 +7,7 @@ from activation.models.moves import DestinationMove
 from activation.models.previews import Preview
 from activation.models.reconciles import Reconcile
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
+from activation.models.servers import ServerLook
 from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source, SyncLogContent
 from activation.models.suppressions import Suppression
 from activation.models.usage import UsageHour
@@ -30,6 +31,7 @@ __all__ = [
     "Reconcile",
     "RedisDestination",
     "RunState",
+    "ServerLook",
     "Source",
     "Suppression",
     "SyncLogContent",

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destinations, moves, reconciles, standings, trial_calls
+from activation import destinations, moves, reconciles, server_page, standings, trial_calls
 from activation.access import destination_for, destinations_of
 from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
@@ -36,6 +36,7 @@ def show_settings(request: SignedInRequest, destination: str) -> HttpResponse:
         "may_change": may_change,
         "may_try": trial_calls.may(request.actor),
         "move": moves.open_move(row),
+        "servers": server_page.of(row),
     }
     return render(request, "activation/destination.html", context)
 

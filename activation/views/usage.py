@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, organisation_page
-from activation import usage_page
+from activation import server_page, usage_page
 from activation.access import destination_for
 from activation.usage_form import UsageForm
 
@@ -28,6 +28,7 @@ def show(request: SignedInRequest, destination: str) -> HttpResponse:
         "span": span,
         "range": given.get("range") or usage_page.DEFAULT_RANGE,
         "usage": page,
+        "servers": server_page.of(row),
         "query": request.GET.urlencode(),
     }
     return render(request, "activation/usage.html", context)
