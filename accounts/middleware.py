@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from accounts import setup
 
-# The API, the probes, the guides and the files of the set-up page itself answer for themselves.
-_OPEN = ("/static/", "/help/", "/v1/", "/v2/", "/healthz", "/readyz", "/metrics")
+# The API, its reference, the probes, the guides and the files of the set-up page itself answer for themselves.
+_OPEN = ("/static/", "/help/", "/docs/", "/v1/", "/v2/", "/healthz", "/readyz", "/metrics")
 
 
 class SetUpFirst:

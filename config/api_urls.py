@@ -23,7 +23,7 @@ from config import health, metrics
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/activation", FetchView.as_view()),
     path("v2/activation", ActivationView.as_view()),
-    path("v2/openapi.json", DocumentView.as_view()),
+    path("v2/openapi.json", DocumentView.as_view(), name="openapi"),
     path("v2/activation/batch", BatchView.as_view()),
     path("v2/deletions/<str:deletion_id>", DeletionView.as_view()),
     path("v2/retl-connections/<str:connection_id>/start", StartView.as_view()),

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("activation.urls")),
     path("help/", guide_pages.show_all, name="guides"),
     path("help/<slug:slug>/", guide_pages.show, name="guide"),
+    path("docs/api/", include("activation.api.reference.urls")),
     path("", include("config.api_urls")),
 ]
 

@@ -1,6 +1,8 @@
 """The session's API server."""
 
+import os
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -8,11 +10,20 @@ import pytest
 from config.embedded import EmbeddedServer
 from tests.contracts.server import ApiServer, running_server
 
-SHARED, ALONE = "config.wsgi:application", "config.wsgi:api"
+PATHS = {"fast": "1", "framework": "0"}
+PORTS = {"shared port": "config.wsgi:application", "api alone": "config.wsgi:api"}
+WORKERS = {"one worker": 1, "four workers": 4}
+# Each two of thin path, port and workers meet in one of these; `EVERY_WAY=1` serves in all eight.
+PAIRED = (
+    ("fast", "shared port", "one worker"),
+    ("framework", "shared port", "four workers"),
+    ("framework", "api alone", "one worker"),
+    ("fast", "api alone", "four workers"),
+)
+CHOSEN = tuple(product(PATHS, PORTS, WORKERS)) if os.environ.get("EVERY_WAY") == "1" else PAIRED
 WAYS: dict[str, dict[str, Any]] = {
-    "fast": {"FAST_READS": "1", "application": SHARED},
-    "framework": {"FAST_READS": "0", "application": SHARED},
-    "four api processes": {"FAST_READS": "1", "application": ALONE, "workers": 4},
+    ", ".join(way): {"FAST_READS": PATHS[way[0]], "application": PORTS[way[1]], "workers": WORKERS[way[2]]}
+    for way in CHOSEN
 }
 
 

@@ -211,7 +211,7 @@ API = {
     "v2/sources/<str:profiles_id>/start",
     "v2/sources/<str:profiles_id>/runs/<str:run_id>/status",
 }
-OPEN = {"healthz", "readyz", "metrics", "v2/openapi.json"}
+OPEN = {"healthz", "readyz", "metrics", "openapi", "reference:index", "reference:group"}
 
 
 @dataclass(frozen=True)

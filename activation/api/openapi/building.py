@@ -3,7 +3,8 @@
 from typing import Any
 
 from activation.api import paging
-from activation.api.openapi.schemas import Schema, ref, text, whole
+from activation.api.openapi import access, answer_headers, problems
+from activation.api.openapi.schemas import Schema, ref, text
 
 Operation = dict[str, Any]
 
@@ -27,14 +28,15 @@ _PROBLEMS = {
     "500": ("A fault of ours.", "Error"),
     "503": ("Redis or our own database does not answer in time.", "Error"),
 }
-_WITH_RETRY_AFTER = frozenset({"429", "503"})
+# Of these the codes differ from call to call.
+_OF_THE_CALL = frozenset({"404", "409", "422"})
 
 
 def operation(
     what: tuple[str, str, str],
     *,
     answers: dict[str, tuple[str, Schema | None]],
-    problems: tuple[str, ...],
+    refused: tuple[str, ...],
     path: tuple[str, ...] = (),
     query: dict[str, Schema] | None = None,
     body: Schema | None = None,
@@ -49,17 +51,34 @@ def operation(
         described["parameters"] = parameters
     if body is not None:
         described["requestBody"] = {"required": body_required, "content": {"application/json": {"schema": body}}}
+    described["x-token"] = access.told(name)
     described["responses"] = {
-        **{status: _answer(about, schema) for status, (about, schema) in answers.items()},
-        **{status: {"$ref": f"#/components/responses/{status}"} for status in sorted({*problems, *_ALWAYS})},
+        **{status: _answer(about, schema, status) for status, (about, schema) in answers.items()},
+        **{status: _problem(status, name) for status in sorted({*refused, *_ALWAYS})},
     }
     return described
 
 
+def with_headers(described: Operation, *statuses: str, names: tuple[str, ...]) -> Operation:
+    """Say that answers with these statuses always carry these headers."""
+    for status in statuses:
+        described["responses"][status]["headers"] = answer_headers.of(status, *names)
+    return described
+
+
 def linked(described: Operation, status: str, **links: dict[str, str]) -> Operation:
-    """Say which operations go on from an answer: operation id → parameter → where in the answer its value is."""
+    """Say which operations go on from an answer: operation id → parameter → where in the answer its value is.
+
+    Where it is `path.<name>`, it is that part of the request's address.
+    """
     found = {
-        name: {"operationId": name, "parameters": {each: f"$response.body#/{at}" for each, at in parameters.items()}}
+        name: {
+            "operationId": name,
+            "parameters": {
+                each: f"$request.{at}" if at.startswith("path.") else f"$response.body#/{at}"
+                for each, at in parameters.items()
+            },
+        }
         for name, parameters in links.items()
     }
     described["responses"][status].setdefault("links", {}).update(found)
@@ -67,17 +86,25 @@ def linked(described: Operation, status: str, **links: dict[str, str]) -> Operat
 
 
 def problem_responses() -> dict[str, Any]:
-    """Return the answers to calls that fail, by status."""
-    found = {}
-    for status, (about, schema) in _PROBLEMS.items():
-        answer = _answer(about, ref(schema))
-        if status in _WITH_RETRY_AFTER:
-            answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": whole()}}
-        found[status] = answer
+    """Return the answers to calls that fail, by status, as far as they are the same for all calls."""
+    return {status: _refusal(status, problems.codes_of(status, "")) for status in _PROBLEMS.keys() - _OF_THE_CALL}
+
+
+def _problem(status: str, name: str) -> dict[str, Any]:
+    if status in _OF_THE_CALL:
+        return _refusal(status, problems.codes_of(status, name))
+    return {"$ref": f"#/components/responses/{status}"}
+
+
+def _refusal(status: str, codes: list[problems.Code]) -> dict[str, Any]:
+    about, schema = _PROBLEMS[status]
+    answer = _answer(about, ref(schema), status)
+    answer["content"]["application/json"]["examples"] = problems.examples(codes)
+    return answer
+
+
+def _answer(about: str, schema: Schema | None, status: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": about, "headers": answer_headers.of(status)}
+    if schema is not None:
+        found["content"] = {"application/json": {"schema": schema}}
     return found
-
-
-def _answer(about: str, schema: Schema | None) -> dict[str, Any]:
-    if schema is None:
-        return {"description": about}
-    return {"description": about, "content": {"application/json": {"schema": schema}}}

@@ -9,7 +9,16 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from activation.api.formats import MEDIA_TYPE
-from activation.api.openapi import building, management_schemas, operations, schemas, suppressions
+from activation.api.openapi import (
+    answer_headers,
+    building,
+    examples,
+    management_schemas,
+    operations,
+    problems,
+    schemas,
+    suppressions,
+)
 from activation.api.requests import ApiView
 
 _ABOUT = (
@@ -17,8 +26,17 @@ _ABOUT = (
     "warehouses and destinations. Every call carries a personal access token; calls about profiles want one with the "
     "role Admin."
 )
-_MANAGED = [{"name": "Projects"}, {"name": "Warehouses"}, {"name": "Destinations"}]
-_CALLS = ("Profiles", "Suppressions", "Syncs", "Profiles runs")
+TAGS = (
+    *("Profiles", "Suppressions", "Syncs", "Profiles runs"),
+    *("Projects", "Warehouses", "Destinations", "Audit log", "Operation"),
+)
+_TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A personal access token; it begins with `actv_`. `x-token` of each call tells the weakest `role` "
+    "that may make it, and which `call` a token that is limited to some calls must be allowed (null: none is enough).",
+}
+_METRICS = {"type": "http", "scheme": "bearer", "description": "The operator's `METRICS_TOKEN`."}
 
 
 class DocumentView(ApiView):
@@ -37,16 +55,33 @@ class DocumentView(ApiView):
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
+    named = {
+        **schemas.ALL,
+        **{name: problems.with_codes(schemas.ALL[name]) for name in ("Error", "Refusal")},
+        "Suppression": suppressions.SUPPRESSION,
+        **management_schemas.ALL,
+    }
     return {
         "openapi": "3.1.1",
         "info": {"title": "Activation API", "version": "2", "description": _ABOUT},
         "servers": [{"url": settings.PUBLIC_URL}],
         "security": [{"token": []}],
-        "tags": [*({"name": name} for name in _CALLS), *_MANAGED],
-        "paths": operations.paths(),
+        "tags": [{"name": name} for name in TAGS],
+        "paths": _with_examples(operations.paths(), named),
         "components": {
-            "schemas": {**schemas.ALL, "Suppression": suppressions.SUPPRESSION, **management_schemas.ALL},
+            "schemas": named,
+            "headers": answer_headers.ALL,
             "responses": building.problem_responses(),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "Begins with actv_."}},
+            "securitySchemes": {"token": _TOKEN, "metrics": _METRICS},
         },
     }
+
+
+def _with_examples(paths: dict[str, Any], named: dict[str, schemas.Schema]) -> dict[str, Any]:
+    """Give every answer that is JSON an example, where it has none."""
+    for method, operation in (each for path in paths.values() for each in path.items()):
+        for status, answer in operation["responses"].items():
+            told = answer.get("content", {}).get("application/json")
+            if told and not {"example", "examples"} & told.keys():
+                told["example"] = examples.of_answer(method, status, told["schema"], named)
+    return paths

@@ -1,7 +1,7 @@
 """The operations that set up warehouses and destinations, and how one leads to the next."""
 
 from activation.api import waits
-from activation.api.openapi.building import PAGES, Operation, linked, operation
+from activation.api.openapi.building import PAGES, Operation, linked, operation, with_headers
 from activation.api.openapi.management_schemas import (
     CONNECTION_CREDENTIALS,
     CONNECTION_SETTINGS,
@@ -23,7 +23,7 @@ _ADOPTED: dict[str, Schema] = {
     "workspaceId": text("The first part of the keys of data that is there already."),
 }
 _POSTGRESQL = {"host": "db.example.com", "port": 5432, "database": "analytics", "user": "rudder", "sslmode": "require"}
-_REDIS = {"address": "redis.example.com:6379", "secure": True}
+_REDIS = {"address": "<redis address>"}
 _SECRET = {"password": "<password>"}
 
 
@@ -57,12 +57,13 @@ def page_of(name: str, schema: str) -> Schema:
 
 
 def _warehouses() -> Operation:
-    return operation(
+    made = operation(
         ("Warehouses", "listWarehouses", "List warehouses"),
         query=CALLED,
         answers={"200": ("A page of warehouses, by name.", page_of("warehouses", "Warehouse"))},
-        problems=("400",),
+        refused=("400",),
     )
+    return linked(made, "200", readWarehouse={"warehouseId": "warehouses/0/id"})
 
 
 def _connect_warehouse() -> Operation:
@@ -77,10 +78,11 @@ def _connect_warehouse() -> Operation:
             example={"name": "Analytics", "kind": "postgresql", "settings": _POSTGRESQL, "credentials": _SECRET},
         ),
         answers={"201": ("It is stored, and `checkId` is the check that was started.", ref("Warehouse"))},
-        problems=("400", "409", "413", "422"),
+        refused=("400", "409", "413", "422"),
     )
     at = {"warehouseId": "id"}
     links = {"readWarehouse": at, "changeWarehouse": at, "checkWarehouse": at, "deleteWarehouse": at}
+    made = with_headers(made, "201", names=("Location",))
     return linked(made, "201", **links, readWarehouseCheck={**at, "checkId": "checkId"})
 
 
@@ -89,7 +91,7 @@ def _read_warehouse() -> Operation:
         ("Warehouses", "readWarehouse", "Read a warehouse"),
         path=("warehouseId",),
         answers={"200": ("The warehouse, without its secrets.", ref("Warehouse"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -104,7 +106,7 @@ def _change_warehouse() -> Operation:
             example={"name": "Analytics, Frankfurt"},
         ),
         answers={"200": ("It is stored, and `checkId` is the check that was started.", ref("Warehouse"))},
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )
 
 
@@ -113,17 +115,18 @@ def _delete_warehouse() -> Operation:
         ("Warehouses", "deleteWarehouse", "Delete a warehouse that no project reads from"),
         path=("warehouseId",),
         answers={"204": ("It is forgotten; what is in the warehouse stays.", None)},
-        problems=("404", "409"),
+        refused=("404", "409"),
     )
 
 
 def _check_warehouse() -> Operation:
-    return operation(
+    made = operation(
         ("Warehouses", "checkWarehouse", "Check a warehouse"),
         path=("warehouseId",),
         answers={"202": ("The check, which a worker makes.", ref("Check"))},
-        problems=("404",),
+        refused=("404",),
     )
+    return linked(made, "202", readWarehouseCheck={"warehouseId": "path.warehouseId", "checkId": "id"})
 
 
 def _read_check() -> Operation:
@@ -131,17 +134,19 @@ def _read_check() -> Operation:
         ("Warehouses", "readWarehouseCheck", "Read a check of a warehouse"),
         path=("warehouseId", "checkId"),
         answers={"200": ("The check, step by step.", ref("Check"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
 def _destinations() -> Operation:
-    return operation(
+    made = operation(
         ("Destinations", "listDestinations", "List Redis destinations"),
         query=CALLED,
         answers={"200": ("A page of destinations, by name.", page_of("destinations", "Destination"))},
-        problems=("400",),
+        refused=("400",),
     )
+    at = {"destinationId": "destinations/0/id"}
+    return linked(made, "200", readDestination=at, listSuppressions=at)
 
 
 def _connect_destination() -> Operation:
@@ -160,10 +165,11 @@ def _connect_destination() -> Operation:
             "201": ("The test has passed and it is connected.", ref("Destination")),
             "202": ("The test goes on; it is connected once it has passed.", ref("PendingProbe")),
         },
-        problems=("400", "409", "413", "422"),
+        refused=("400", "409", "413", "422"),
     )
     at = {"destinationId": "id"}
     links = {"readDestination": at, "changeDestination": at, "probeDestination": at, "deleteDestination": at}
+    made = with_headers(made, "201", names=("Location",))
     return linked(linked(made, "201", **links), "202", readProbe={"probeId": "probe/id"})
 
 
@@ -172,7 +178,7 @@ def _read_destination() -> Operation:
         ("Destinations", "readDestination", "Read a destination"),
         path=("destinationId",),
         answers={"200": ("The destination, without its secrets.", ref("Destination"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -192,7 +198,7 @@ def _change_destination() -> Operation:
             "200": ("It is changed.", ref("Destination")),
             "202": ("The test goes on; it is changed once it has passed.", ref("PendingProbe")),
         },
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )
     return linked(made, "202", readProbe={"probeId": "probe/id"})
 
@@ -202,7 +208,7 @@ def _delete_destination() -> Operation:
         ("Destinations", "deleteDestination", "Delete a destination that nothing syncs to"),
         path=("destinationId",),
         answers={"204": ("It is forgotten.", None)},
-        problems=("404", "409"),
+        refused=("404", "409"),
     )
 
 
@@ -217,7 +223,7 @@ def _probe(what: tuple[str, str, str], *, path: tuple[str, ...] = (), asked: Sch
             "200": ("The test, which has ended.", ref("Probe")),
             "202": ("The test, which goes on.", ref("Probe")),
         },
-        problems=("400", "413", "422", *(("404",) if path else ())),
+        refused=("400", "413", "422", *(("404",) if path else ())),
     )
     return linked(linked(made, "200", readProbe={"probeId": "id"}), "202", readProbe={"probeId": "id"})
 
@@ -255,5 +261,5 @@ def _read_probe() -> Operation:
             "200": ("The test, which has ended.", ref("Probe")),
             "202": ("The test, which goes on.", ref("Probe")),
         },
-        problems=("400", "404"),
+        refused=("400", "404"),
     )

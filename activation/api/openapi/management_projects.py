@@ -1,6 +1,6 @@
 """The operations that set up projects and turn their syncs on, and how one leads to the next."""
 
-from activation.api.openapi.building import Operation, linked, operation
+from activation.api.openapi.building import Operation, linked, operation, with_headers
 from activation.api.openapi.management import CALLED, page_of
 from activation.api.openapi.management_schemas import FLAG_SCHEMA, NAME, body
 from activation.api.openapi.schemas import Schema, described, nullable, ref, text, whole
@@ -35,12 +35,14 @@ def paths() -> dict[str, dict[str, Operation]]:
 
 
 def _projects() -> Operation:
-    return operation(
+    made = operation(
         ("Projects", "listProjects", "List projects"),
         query=CALLED,
         answers={"200": ("A page of projects, by name.", page_of("projects", "Project"))},
-        problems=("400",),
+        refused=("400",),
     )
+    at = {"projectId": "projects/0/id"}
+    return linked(made, "200", readProject=at, readActivation=at)
 
 
 def _create() -> Operation:
@@ -61,7 +63,7 @@ def _create() -> Operation:
             example=example,
         ),
         answers={"201": ("It is created, and `checkId` is the check of its views that was started.", ref("Project"))},
-        problems=("400", "409", "413", "422"),
+        refused=("400", "409", "413", "422"),
     )
     at = {"projectId": "id"}
     links = dict.fromkeys(
@@ -71,6 +73,7 @@ def _create() -> Operation:
         ),
         at,
     )
+    made = with_headers(made, "201", names=("Location",))
     return linked(made, "201", **links, readProjectCheck={**at, "checkId": "checkId"})
 
 
@@ -79,7 +82,7 @@ def _read() -> Operation:
         ("Projects", "readProject", "Read a project"),
         path=_PATH,
         answers={"200": ("The project.", ref("Project"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -95,7 +98,7 @@ def _change() -> Operation:
             example={"schedule": {"kind": "basic", "minutes": 60, "start": "03:30"}},
         ),
         answers={"200": ("The project; with `checkId` where its views are looked for elsewhere.", ref("Project"))},
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )
 
 
@@ -104,7 +107,7 @@ def _delete() -> Operation:
         ("Projects", "deleteProject", "Delete a project that has no profiles in Redis"),
         path=_PATH,
         answers={"204": ("It is deleted.", None)},
-        problems=("404", "409"),
+        refused=("404", "409"),
     )
 
 
@@ -113,7 +116,7 @@ def _read_specification() -> Operation:
         ("Projects", "readSpecification", "Read a project's pb_project.yaml"),
         path=_PATH,
         answers={"200": ("The file.", ref("Specification"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -128,7 +131,7 @@ def _specify() -> Operation:
         },
         body=body(("text",), text=_FILE, example={"text": SPECIFICATION}),
         answers={"200": ("What changes.", ref("SpecificationChange"))},
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )
     made["description"] = "The file may also be sent as it is, with the content type `application/yaml`."
     made["requestBody"]["content"]["application/yaml"] = {"schema": {**_FILE, "example": SPECIFICATION}}
@@ -140,7 +143,7 @@ def _entities() -> Operation:
         ("Projects", "listEntities", "Read a project's entities, their views and the views' columns"),
         path=_PATH,
         answers={"200": ("The entities.", ref("Entities"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -156,17 +159,18 @@ def _place() -> Operation:
             example={"view": "features_by_email", "relation": "features_by_email_v2", "idColumn": None},
         ),
         answers={"200": ("Where the view is; `checkId` is the check that was started.", ref("View"))},
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )
 
 
 def _check() -> Operation:
-    return operation(
+    made = operation(
         ("Projects", "checkProject", "Check a project's views and its warehouse"),
         path=_PATH,
         answers={"202": ("The check, which a worker makes.", ref("Check"))},
-        problems=("404",),
+        refused=("404",),
     )
+    return linked(made, "202", readProjectCheck={"projectId": "path.projectId", "checkId": "id"})
 
 
 def _read_check() -> Operation:
@@ -174,17 +178,19 @@ def _read_check() -> Operation:
         ("Projects", "readProjectCheck", "Read a check of a project"),
         path=("projectId", "checkId"),
         answers={"200": ("The check, step by step.", ref("Check"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
 def _state() -> Operation:
-    return operation(
+    made = operation(
         ("Projects", "readActivation", "Read whether a project is synced, and how its syncs stand"),
         path=_PATH,
         answers={"200": ("Its state.", ref("Activation"))},
-        problems=("404",),
+        refused=("404",),
     )
+    at = {"connectionId": "sources/0/connectionId"}
+    return linked(made, "200", startSync=at, listSyncs=at)
 
 
 def _switch() -> Operation:
@@ -199,5 +205,5 @@ def _switch() -> Operation:
             example={"enabled": True, "destinationId": "<destination id>"},
         ),
         answers={"200": ("Its state.", ref("Activation"))},
-        problems=("400", "404", "409", "413", "422"),
+        refused=("400", "404", "409", "413", "422"),
     )

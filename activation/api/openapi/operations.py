@@ -1,8 +1,8 @@
 """Every operation of the API: what it takes, and every answer it may give."""
 
 from activation.api import bodies
-from activation.api.openapi import management, management_projects, schemas, suppressions
-from activation.api.openapi.building import PAGES, Operation, operation
+from activation.api.openapi import management, management_projects, running, schemas, suppressions
+from activation.api.openapi.building import PAGES, Operation, linked, operation, with_headers
 from activation.api.openapi.schemas import ASKED, NAME, OPTIONS, Schema, nullable, obj, ref, text
 from activation.api.syncs import STATUSES
 from activation.models import RunState
@@ -11,16 +11,26 @@ _ID = {"id": ref("Id")}
 _IDS: Schema = {"type": "array", "items": ref("Id"), "minItems": 1, "maxItems": bodies.MAX_IDS}
 _ONE_OR_MORE = {"id": {"anyOf": [ref("Id"), _IDS]}}
 _WANTED = ("entity", "destinationId", "id")
+_JANE = {"type": "email", "value": "jane@example.com"}
+_EXAMPLE = {"entity": "user", "destinationId": "<destination id>", "id": _JANE}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An `ETag` that you have; while the answer is the same it is 304, without a body.",
+    "schema": text(),
+}
 
 
 def paths() -> dict[str, dict[str, Operation]]:
     """Return the operations by path and method."""
-    return {**_calls(), **suppressions.paths(), **management_projects.paths(), **management.paths()}
+    return {**_calls(), **suppressions.paths(), **management_projects.paths(), **management.paths(), **running.paths()}
 
 
 def _calls() -> dict[str, dict[str, Operation]]:
     return {
-        "/v1/activation": {"post": _fetch("Fetch a profile", "fetchProfileV1", obj(_WANTED, **ASKED, **_ID))},
+        "/v1/activation": {
+            "post": _fetch("Fetch a profile, as version 1 does", "fetchProfileV1", obj(_WANTED, **ASKED, **_ID))
+        },
         "/v2/activation": {
             "post": _fetch("Fetch a profile", "fetchProfile", obj(_WANTED, **ASKED, **_ONE_OR_MORE, **OPTIONS)),
             "delete": _delete(),
@@ -40,15 +50,22 @@ def _calls() -> dict[str, dict[str, Operation]]:
 
 
 def _fetch(summary: str, name: str, body: Schema) -> Operation:
-    return operation(
+    made = operation(
         ("Profiles", name, summary),
-        body=body,
+        body={**body, "example": _EXAMPLE},
         answers={
             "200": ("The profile; a person who is not there has empty `data`.", ref("Profile")),
             "304": ("The profile is as `If-None-Match` says that the caller has it.", None),
         },
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
+    return _tagged(made)
+
+
+def _tagged(made: Operation) -> Operation:
+    """Say that answers carry an `ETag`, and that it may be sent back."""
+    made["parameters"] = [_IF_NONE_MATCH]
+    return with_headers(made, "200", "304", names=("ETag",))
 
 
 def _delete() -> Operation:
@@ -60,12 +77,13 @@ def _delete() -> Operation:
     )
     about = "Delete the same person's other ids as well, found through the main id in the latest snapshots."
     cascade: Schema = {"type": "boolean", "default": False, "description": about}
-    return operation(
+    made = operation(
         ("Profiles", "deleteProfiles", "Delete profiles"),
-        body=obj(_WANTED, **ASKED, **_ONE_OR_MORE, cascade=cascade),
+        body={**obj(_WANTED, **ASKED, **_ONE_OR_MORE, cascade=cascade), "example": {**_EXAMPLE, "cascade": True}},
         answers={"200": ("How many keys were there and are gone, and how many were addressed.", counts)},
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
+    return linked(made, "200", readDeletion={"deletionId": "receiptId"})
 
 
 def _deletion() -> Operation:
@@ -73,7 +91,7 @@ def _deletion() -> Operation:
         ("Profiles", "readDeletion", "Read where a cascading delete stands"),
         path=("deletionId",),
         answers={"200": ("The receipt.", ref("Deletion"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -82,26 +100,38 @@ def _batch() -> Operation:
     include = {"type": "array", "items": {"enum": ["freshness"]}}
     items: Schema = {"type": "array", "minItems": 1, "maxItems": bodies.MAX_BATCH_IDS, "items": ref("Id")}
     results = {"type": "array", "items": ref("BatchResult"), "description": "One for each id, in order."}
-    return operation(
+    asked = obj(("entity", "destinationId", "ids"), **ASKED, ids=items, include=include, **options)
+    example = {
+        "entity": "user",
+        "destinationId": "<destination id>",
+        "ids": [_JANE, {**_JANE, "value": "bob@example.com"}],
+    }
+    made = operation(
         ("Profiles", "fetchProfiles", "Fetch many profiles"),
-        body=obj(("entity", "destinationId", "ids"), **ASKED, ids=items, include=include, **options),
+        body={**asked, "example": example},
         answers={
             "200": ("The results.", obj(("entity", "results"), entity=text(), results=results)),
             "304": ("The results are as `If-None-Match` says that the caller has them.", None),
         },
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
+    return _tagged(made)
 
 
 def _start() -> Operation:
-    return operation(
+    made = operation(
         ("Syncs", "startSync", "Start a sync"),
         path=("connectionId",),
-        body=obj(syncType={"enum": ["incremental", "full"], "default": "incremental"}),
+        body={
+            **obj(syncType={"enum": ["incremental", "full"], "default": "incremental"}),
+            "example": {"syncType": "incremental"},
+        },
         body_required=False,
         answers={"200": ("The sync that was started.", obj(("syncId",), syncId=text()))},
-        problems=("400", "404", "409", "413"),
+        refused=("400", "404", "409", "413"),
     )
+    at = {"connectionId": "path.connectionId"}
+    return linked(made, "200", readSync={**at, "syncId": "syncId"}, listSyncs=at, stopSync=at)
 
 
 def _stop() -> Operation:
@@ -109,13 +139,13 @@ def _stop() -> Operation:
         ("Syncs", "stopSync", "Stop the active sync"),
         path=("connectionId",),
         answers={"204": ("Nothing is active any more.", None)},
-        problems=("404",),
+        refused=("404",),
     )
 
 
 def _syncs() -> Operation:
     listed = obj(("syncs", "paging"), syncs={"type": "array", "items": ref("Sync")}, paging=ref("Paging"))
-    return operation(
+    made = operation(
         ("Syncs", "listSyncs", "List a connection's syncs, newest first"),
         path=("connectionId",),
         query={
@@ -125,8 +155,9 @@ def _syncs() -> Operation:
             **PAGES,
         },
         answers={"200": ("A page of syncs.", listed)},
-        problems=("400", "404"),
+        refused=("400", "404"),
     )
+    return linked(made, "200", readSync={"connectionId": "path.connectionId", "syncId": "syncs/0/id"})
 
 
 def _sync() -> Operation:
@@ -134,7 +165,7 @@ def _sync() -> Operation:
         ("Syncs", "readSync", "Read a sync"),
         path=("connectionId", "syncId"),
         answers={"200": ("The sync.", ref("Sync"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -145,37 +176,44 @@ def _project_syncs() -> Operation:
         path=("projectId",),
         query={"state": {"enum": list(RunState.values)}, "runId": text("A Profiles run."), **PAGES},
         answers={"200": ("A page of syncs.", listed)},
-        problems=("400", "404"),
+        refused=("400", "404"),
     )
 
 
 def _report() -> Operation:
-    return operation(
+    asked = obj(
+        ("status",),
+        status={"enum": ["finished", "failed"]},
+        reference=text("Your own name of the run; the same one is recorded once."),
+        finishedAt=text("ISO 8601; UTC without a zone; now without it.", format="date-time"),
+    )
+    made = operation(
         ("Profiles runs", "reportRun", "Report a Profiles run that has ended"),
         path=("projectId",),
-        body=obj(
-            ("status",),
-            status={"enum": ["finished", "failed"]},
-            reference=text("Your own name of the run; the same one is recorded once."),
-            finishedAt=text("ISO 8601; UTC without a zone; now without it.", format="date-time"),
-        ),
+        body={**asked, "example": {"status": "finished", "reference": "nightly-1"}},
         answers={
             "200": ("The run was reported before.", ref("StartedRun")),
             "201": ("The run is recorded.", ref("StartedRun")),
         },
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
+    at = {"profilesId": "path.projectId", "runId": "runId"}
+    return linked(linked(made, "200", readRun=at), "201", readRun=at)
 
 
 def _start_run() -> Operation:
     parameters: Schema = {"type": "array", "items": NAME, "description": "Passed on to the operator's command."}
-    return operation(
+    made = operation(
         ("Profiles runs", "startRun", "Start a Profiles run"),
         path=("profilesId",),
-        body=obj(parameters=nullable(parameters)),
+        body={
+            **obj(parameters=nullable(parameters)),
+            "example": {"parameters": ["--begin_time 2026-01-31T00:00:00Z"]},
+        },
         answers={"200": ("The run that was started.", ref("StartedRun"))},
-        problems=("400", "404", "409", "413"),
+        refused=("400", "404", "409", "413"),
     )
+    return linked(made, "200", readRun={"profilesId": "path.profilesId", "runId": "runId"})
 
 
 def _run_status() -> Operation:
@@ -183,7 +221,7 @@ def _run_status() -> Operation:
         ("Profiles runs", "readRun", "Read a Profiles run"),
         path=("profilesId", "runId"),
         answers={"200": ("The run.", ref("ProfilesRun"))},
-        problems=("404",),
+        refused=("404",),
     )
 
 
@@ -201,5 +239,5 @@ def _audit_log() -> Operation:
             **PAGES,
         },
         answers={"200": ("A page of events.", listed)},
-        problems=("400",),
+        refused=("400",),
     )

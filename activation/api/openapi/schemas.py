@@ -110,7 +110,7 @@ RESULT = obj(
 ERROR = obj(
     ("error", "code"),
     error=text("For people."),
-    code=text("For programs."),
+    code=text("For programs; see the errors."),
     message=text("On DELETE the same text once more."),
     receiptId=text("Of a cascading delete that goes on by itself."),
 )

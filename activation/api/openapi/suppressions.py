@@ -39,7 +39,7 @@ def _list() -> Operation:
                 obj(("suppressions", "paging"), suppressions=_ROWS, paging=ref("Paging")),
             )
         },
-        problems=("400", "404"),
+        refused=("400", "404"),
     )
 
 
@@ -50,7 +50,7 @@ def _check() -> Operation:
         path=("destinationId",),
         body=_PROFILE,
         answers={"200": ("What stands for the id, as it is and as sources normalise it.", found)},
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
 
 
@@ -60,5 +60,5 @@ def _lift() -> Operation:
         path=("destinationId",),
         body=_PROFILE,
         answers={"200": ("How many stood; the next sync writes the profile.", obj(("lifted",), lifted=whole()))},
-        problems=("400", "404", "413"),
+        refused=("400", "404", "413"),
     )
