@@ -10,7 +10,8 @@ from django.db import connection
 from config.embedded import EmbeddedServer
 from tests import environment
 from tests.cast import admin, editor, organisation, outsider, stranger, viewer
-from tests.chaos.tally import pytest_terminal_summary
+from tests.chaos import tally
+from tests.contracts import counting
 from tests.postgres import postgres, postgres_database
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
     "outsider",
     "postgres",
     "postgres_database",
-    "pytest_terminal_summary",
     "stranger",
     "viewer",
 ]
@@ -33,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = set(getattr(item, "fixturenames", ()))
         if names & {"db", "transactional_db"} or item.get_closest_marker("django_db"):
             item.add_marker("database")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what all test processes did of what is counted."""
+    tally.told(terminalreporter)
+    counting.told(terminalreporter)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -80,14 +80,14 @@ class Tally:
         return found
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def told(reporter: pytest.TerminalReporter) -> None:
     """Print what the histories of all test processes did."""
     tally = Tally()
-    for report in terminalreporter.stats.get("passed", []):
+    for report in reporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == PROPERTY:
                 tally.add(value)
     if tally.histories:
-        terminalreporter.section("chaos")
+        reporter.section("chaos")
         for line in tally.lines():
-            terminalreporter.line(line)
+            reporter.line(line)

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import members, organisations, tokens
+from accounts import members, organisations, token_limits, tokens
 from accounts.actors import Actor
 from accounts.models import PersonalAccessToken, User
 from accounts.roles import Role
@@ -59,6 +59,7 @@ def main() -> None:
         "revoked": token(acme, revoked_at=timezone.now()),
         "left": token(leaver),
         "limited": token(acme, limits={"entities": ["account"]}),
+        **{f"only {verb}": token(acme, limits={"verbs": [verb]}) for verb in token_limits.VERBS},
         "slow": token(acme, limits={"rate": 0.001}),
         "outsider": token(other),
     }

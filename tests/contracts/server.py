@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from config.embedded import EmbeddedServer, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN = 30.0
+ENDED_WITHIN = 15.0
 SEED = "import django; django.setup(); from tests.contracts import seed; seed.main()"
 # Nothing of the caller's is listening on port 1 of the loopback.
 CLOSED_ADDRESS = "127.0.0.1:1"
@@ -118,6 +120,7 @@ def running_server(
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             with redis.Redis.from_url(customer.url()) as client:
@@ -127,8 +130,17 @@ def running_server(
                 _wait_until_ready(server, process)
                 yield server
         finally:
-            process.terminate()
-            process.wait(15)
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a server and its workers; one that does not end in time must not outlive the tests."""
+    process.terminate()
+    try:
+        process.wait(ENDED_WITHIN)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_until_ready(server: ApiServer, process: "subprocess.Popen[bytes]") -> None:

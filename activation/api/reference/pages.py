@@ -9,7 +9,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 from django.utils.text import slugify
-from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.templatetags.components import Sample
@@ -75,9 +74,8 @@ def group(request: HttpRequest, group: str) -> HttpResponseBase:
     return _answered(request, group)
 
 
-@gzip_page
 def _answered(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Answer with a page that every cache may keep; compressed, for nothing in it is anybody's secret."""
+    """Answer with a page that every cache may keep."""
     theme = request.COOKIES.get("theme", "")
     page = HttpResponse(_written_page(slug, theme if theme in THEMES else ""))
     page["Cache-Control"] = f"public, max-age={KEPT_FOR}"
