@@ -20,11 +20,17 @@ _SILENT_AFTER = 3 * HEARTBEAT_EVERY
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: `look` is a badge's state, `length` how long it took so far."""
+    """One phase: `look` is a badge's state, `length` how long it took so far; `start` and `share` place it in the bar.
+
+    Those two are in thousandths of the whole; a phase that took time at all is wide enough to be seen.
+    """
 
     name: str
     look: str
     length: str
+    began_at: datetime | None = None
+    start: int = 0
+    share: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,10 @@ class Told:
     word: str
     active: bool
     phases: list[Phase]
+    length: str
     progress: syncs.Progress
     pace: str
+    in_view: list[tuple[str, int | None, str]]
     counts: list[tuple[str, int | None, str]]
     failures: list[Failure]
     cure: str
@@ -112,8 +120,10 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         word=word,
         active=run.state in ACTIVE_STATES,
         phases=_phases(run, now=now),
+        length=_length(run, now=now),
         progress=progress,
         pace=pace_words(progress),
+        in_view=_in_view(run),
         counts=_counts(run, progress),
         failures=_failures(run),
         cure=run_words.cure(run.error_code, moving=run.source.other_place_of_id is not None)
@@ -135,16 +145,28 @@ def _phases(run: SyncRun, *, now: datetime) -> list[Phase]:
     ]
     ends = [start for _, start in starts[1:]] + [run.finished_at]
     active = run.state in ACTIVE_STATES
-    phases = []
+    phases: list[tuple[str, str, datetime | None, float]] = []
     for number, (name, start) in enumerate(starts):
         following = [at for at in ends[number:] if at is not None]
         if start is None:
-            phases.append(Phase(name, "neutral", ""))
+            phases.append((name, "neutral", None, 0.0))
             continue
         end = following[0] if following else now
         last = not any(at for _, at in starts[number + 1 :])
-        phases.append(Phase(name, _look(run, last=last, active=active), duration_words((end - start).total_seconds())))
-    return phases
+        phases.append((name, _look(run, last=last, active=active), start, max(0.0, (end - start).total_seconds())))
+    return _in_a_bar(phases)
+
+
+def _in_a_bar(phases: list[tuple[str, str, datetime | None, float]]) -> list[Phase]:
+    """Give each phase its place in a bar of all of them."""
+    widths = [max(seconds, 0.02 * sum(phase[3] for phase in phases)) if began else 0.0 for *_, began, seconds in phases]
+    whole = sum(widths) or 1
+    told, start = [], 0
+    for (name, look, began, seconds), width in zip(phases, widths, strict=True):
+        share = round(1000 * width / whole)
+        told.append(Phase(name, look, duration_words(seconds) if began else "", began, start, share))
+        start += share
+    return told
 
 
 def _length(run: SyncRun, *, now: datetime) -> str:
@@ -159,11 +181,19 @@ def _look(run: SyncRun, *, last: bool, active: bool) -> str:
     return "failed" if run.state == RunState.FAILED else "neutral"
 
 
+def _in_view(run: SyncRun) -> list[tuple[str, int | None, str]]:
+    return [
+        ("Rows in the view", run.rows_in_view, "As it was when the snapshot was taken"),
+        ("Without an id", run.null_ids, "Null or blank, left out"),
+        ("Duplicates", run.duplicate_ids, "Rows that repeat another one exactly, counted once"),
+        ("Invalid", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),
+        ("In the snapshot", run.snapshot_rows, "One row for each id"),
+    ]
+
+
 def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | None, str]]:
     done = run if run.state == RunState.SUCCEEDED else progress  # a run that ended early keeps what its partitions did
     return [
-        ("Rows in the view", run.rows_in_view, ""),
-        ("In the snapshot", run.snapshot_rows, "One row for each id"),
         ("Unchanged", run.unchanged, "As in the last good sync, so not written again"),
         ("To write", run.rows_planned, "New and changed rows; in a full sync all"),
         ("To delete", run.deletes_planned, "Ids that left the view"),
@@ -171,9 +201,6 @@ def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | Non
         ("Deleted", done.deleted, "Acknowledged by Redis"),
         ("Suppressed", done.suppressed, "Deleted by API, so not written again"),
         ("Failed", done.failed, "Tried again by the next sync"),
-        ("Without an id", run.null_ids, "Null or blank, left out"),
-        ("Duplicates", run.duplicate_ids, "Rows that repeat another one exactly, counted once"),
-        ("Invalid", run.invalid_ids, "Ids with rows that differ: the profile is left as it was"),
         ("Kept", run.kept_rows, "Left the view, but the sync was applied without deletes"),
     ]
 

@@ -31,7 +31,7 @@ _CURES: dict[str, str] = {
     "certificate_refused": "Check the CA certificate of the destination, then press Sync Now.",
     "misconfigured": "Compare the destination's settings with your provider's, then press Sync Now.",
     "scripts_refused": "Let the user run scripts (ACL: +@scripting), then press Sync Now.",
-    "grant_missing": "Run the SQL under Settings, Activation API once more, then press Sync Now.",
+    "grant_missing": "Run the SQL that the page of the failed sync shows, then press Sync Now.",
     "relation_missing": "Run the project so that the view is made, or choose where it is, then press Sync Now.",
     "too_many_row_faults": "Below is why rows failed. Correct that in the view or in Redis, then press Sync Now.",
     "record_lost": "Reconcile, on the destination's page, finds the profiles in Redis itself.",

@@ -181,3 +181,11 @@ class ProfilesRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id}: {self.seq_no if self.seq_no is not None else self.reference}"
+
+    @property
+    def words(self) -> str:
+        """What people call it: its number, the name that its reporter gave, or the beginning of ours."""
+        if self.seq_no is not None:
+            return f"seq {self.seq_no}"
+        ours = self.origin in {RunOrigin.PAGE, RunOrigin.RUNNER}
+        return f"{self.reference}"[: 8 if ours else None]

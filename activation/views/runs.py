@@ -18,6 +18,7 @@ from activation import (
     offers,
     previews,
     removals,
+    run_links,
     run_pages,
     run_words,
     source_settings,
@@ -62,8 +63,11 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
 def show_run(request: SignedInRequest, run: str) -> HttpResponse:
     """Show one run; polled by htmx while it is under way, only its state."""
     row = run_for(request.actor, run)
+    beside = run_links.neighbours(row)
     context = {
         "run": row,
+        "beside": beside,
+        "repair": run_links.repair(row, newer=beside.newer, by=request.actor),
         "told": run_pages.tell(row, now=timezone.now()),
         "may_sync": request.actor.may(Permission.RUN_SYNCS),
         "may_see_ids": request.actor.may(Permission.SEE_PERSONAL_DATA),

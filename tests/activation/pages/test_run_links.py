@@ -1,0 +1,123 @@
+"""Where a run's page leads: to the runs beside it, to the Profiles run it read, and to where its error is repaired."""
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from activation import run_pages, syncs
+from activation.models import RunState, Source, SyncRun
+
+
+def address(run: SyncRun) -> str:
+    return reverse("activation:run", args=["acme", run.public_id])
+
+
+def text(response) -> str:
+    return " ".join(unescape(strip_tags(response.content.decode())).split())
+
+
+@pytest.fixture
+def runs(activation) -> list[SyncRun]:
+    """Three runs of a source, the oldest first, the last two of the same moment."""
+    [first] = SyncRun.objects.filter(source__id_type="email")
+    SyncRun.objects.filter(pk=first.pk).update(state=RunState.SUCCEEDED)
+    at = first.queued_at + timedelta(seconds=5)
+    made = [
+        SyncRun.objects.create(source=first.source, trigger="schedule", state=RunState.SUCCEEDED, queued_at=at)
+        for _ in range(2)
+    ]
+    return [first, *made]
+
+
+def fail(run: SyncRun, code: str) -> None:
+    SyncRun.objects.filter(pk=run.pk).update(state=RunState.FAILED, error_code=code, error="Redis said no.")
+
+
+def test_the_runs_of_the_same_source_are_a_step_away(runs, viewer):
+    first, second, third = runs
+    for run, older, newer in ((first, None, second), (second, first, third), (third, second, None)):
+        page = viewer.client.get(address(run)).content.decode()
+        for rel, beside in (("prev", older), ("next", newer)):
+            assert (f'rel="{rel}"' in page) == (beside is not None)
+            assert beside is None or address(beside) in page
+
+
+def test_the_profiles_run_it_read_is_a_link_to_the_time_line(activation, runs, viewer):
+    profiles_run = runs[0].profiles_run
+    assert profiles_run is not None
+    page = viewer.client.get(address(runs[0]))
+    assert f"history/?run={profiles_run.public_id}" in page.content.decode()
+    assert "of what Profiles run seq 12 made" in text(page)
+    SyncRun.objects.filter(pk=runs[0].pk).update(trigger="profiles_run")
+    assert "A Profiles run finished: seq 12" in text(viewer.client.get(address(runs[0])))
+
+
+@pytest.mark.parametrize(
+    ("code", "offered"),
+    [("refused", "Edit the connection"), ("relation_missing", "See where the views are"), ("stalled", "Sync Now")],
+)
+def test_a_failed_run_offers_to_repair_it_and_to_sync_again(runs, admin, code, offered):
+    fail(runs[-1], code)
+    page = text(admin.client.get(address(runs[-1])))
+    assert offered in page
+    assert page.count(" Sync Now ") >= 1
+
+
+def test_who_may_not_repair_it_is_offered_what_they_may(runs, editor, viewer):
+    fail(runs[-1], "refused")
+    edited, viewed = (member.client.get(address(runs[-1])).content.decode() for member in (editor, viewer))
+    assert "Edit the connection" not in edited + viewed
+    assert 'id="sync-now"' in edited
+    assert 'id="sync-now"' not in viewed
+
+
+def test_a_missing_grant_comes_with_the_sql(runs, admin, warehouse):
+    warehouse.kind, warehouse.settings = "postgresql", {"database": "shop", "user": "rudder"}
+    warehouse.save()
+    fail(runs[-1], "grant_missing")
+    page = text(admin.client.get(address(runs[-1])))
+    assert 'CREATE SCHEMA IF NOT EXISTS "_rudderstack"' in page
+    assert "rudder" in page
+
+
+def test_a_failed_run_that_another_followed_leads_to_that_one(runs, admin):
+    fail(runs[0], "refused")
+    page = admin.client.get(address(runs[0]))
+    assert "A newer sync followed: succeeded" in text(page)
+    assert "Edit the connection" not in text(page)
+    assert 'id="sync-now"' not in page.content.decode()
+
+
+def test_a_run_that_succeeded_offers_nothing_to_repair(runs, admin):
+    assert 'id="sync-now"' not in admin.client.get(address(runs[-1])).content.decode()
+
+
+def test_the_bar_is_whole_and_every_phase_that_began_is_seen(runs):
+    run = SyncRun.objects.select_related("source").get(pk=runs[0].pk)
+    now = timezone.now()
+    run.queued_at, run.snapshot_at, run.loading_at = (now - timedelta(seconds=ago) for ago in (100, 100, 99))
+    run.finishing_at = run.finished_at = now
+
+    phases = run_pages.tell(run, now=now).phases
+
+    assert [phase.share for phase in phases] == [19, 19, 943, 19]
+    assert sum(phase.share for phase in phases) == 1000
+    assert [phase.start for phase in phases] == [0, 19, 38, 981]
+
+
+def test_a_run_that_waits_has_one_phase_in_its_bar(runs):
+    run = SyncRun.objects.select_related("source").get(pk=runs[0].pk)
+    run.state = RunState.QUEUED
+    phases = run_pages.tell(run, now=run.queued_at + timedelta(seconds=3)).phases
+    assert [(phase.share, phase.length) for phase in phases] == [(1000, "3 s"), (0, ""), (0, ""), (0, "")]
+
+
+def test_a_source_that_is_not_synced_any_more_offers_no_sync(runs, admin):
+    Source.objects.update(status=Source.Status.RETIRED)
+    fail(runs[-1], "refused")
+    assert not syncs.is_served(Source.objects.get(id_type="email"))
+    assert 'id="sync-now"' not in admin.client.get(address(runs[-1])).content.decode()
