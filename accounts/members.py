@@ -95,7 +95,16 @@ def leave(*, by: Actor, now: datetime) -> None:
 
 def of(by: Actor) -> QuerySet[Membership]:
     """List the memberships of the actor's organisation with their people, by e-mail address."""
-    return Membership.objects.filter(organisation=by.organisation).select_related("user").order_by("user__email")
+    return (
+        Membership.objects.filter(organisation=by.organisation)
+        .select_related("user", "organisation")
+        .order_by("user__email")
+    )
+
+
+def who_may(permission: Permission, *, by: Actor) -> list[Membership]:
+    """List the members of the actor's organisation whose role, or an Admin's grant, includes a permission."""
+    return [membership for membership in of(by) if Actor.member(membership).may(permission)]
 
 
 def lock(by: Actor) -> None:

@@ -3,10 +3,9 @@
 Names that are told are those a token may use anyway. Ids are never repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from accounts.identities import TokenIdentity
 from activation import serving, suppressions
 from activation.engine.errors import DestinationError
 from activation.handles import Handle
@@ -23,12 +22,19 @@ class Diagnosis:
     invalid: tuple[str, ...] = ()
 
 
-def of(identity: TokenIdentity, handle: Handle, entity: str, profile_id: ProfileId, profile: Profile) -> Diagnosis:
-    """Diagnose one look-up. Raises `DestinationUnavailable`."""
+def of(
+    handle: Handle,
+    entity: str,
+    profile_id: ProfileId,
+    profile: Profile,
+    *,
+    entities: Collection[str] | None = None,
+) -> Diagnosis:
+    """Diagnose one look-up by who may know these entities (None: all). Raises `DestinationUnavailable`."""
     if profile.features or profile.invalid:
         message = "Some feature views hold no JSON and were left out." if profile.invalid else "A profile was found."
         return Diagnosis("found", message, invalid=profile.invalid)
-    return _of_question(_names_for(identity, handle), entity, profile_id) or _of_empty(handle, entity, profile_id)
+    return _of_question(_names(handle, entities), entity, profile_id) or _of_empty(handle, entity, profile_id)
 
 
 def _of_question(names: dict[str, set[str]], entity: str, profile_id: ProfileId) -> Diagnosis | None:
@@ -56,8 +62,7 @@ def _of_empty(handle: Handle, entity: str, profile_id: ProfileId) -> Diagnosis:
     return Diagnosis("id_not_found", "There is no profile for this id. Ids are compared letter by letter.")
 
 
-def _names_for(identity: TokenIdentity, handle: Handle) -> dict[str, set[str]]:
-    allowed = identity.limits.get("entities")
+def _names(handle: Handle, allowed: Collection[str] | None) -> dict[str, set[str]]:
     names: dict[str, set[str]] = {}
     for entity, id_type in handle.names:
         if allowed is None or entity in allowed:

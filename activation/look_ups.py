@@ -45,13 +45,17 @@ class Freshness:
 
 @dataclass(frozen=True)
 class LookUp:
-    """What was found for one id, `id` as it was sent. `unavailable` tells that its server did not answer."""
+    """What was found for one id, `id` as it was sent. `unavailable` tells that its server did not answer.
+
+    `keys` are those that were read; where some hold the profile, only these.
+    """
 
     id: ProfileId
     profile: Profile
     freshness: Mapping[str, Freshness] | None = None
     diagnosis: Diagnosis | None = None
     unavailable: bool = False
+    keys: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:
@@ -73,7 +77,8 @@ def first(
     if chosen.unavailable:  # the ids before it have none, and nobody knows whether this one has
         raise handles.DestinationUnavailable("busy")
     if wanted.diagnosis:
-        chosen = replace(chosen, diagnosis=diagnoses.of(identity, handle, entity, chosen.id, chosen.profile))
+        diagnosis = diagnoses.of(handle, entity, chosen.id, chosen.profile, entities=identity.limits.get("entities"))
+        chosen = replace(chosen, diagnosis=diagnosis)
     return position, chosen
 
 
@@ -99,7 +104,7 @@ def _counted(
     started = time.perf_counter()
     found: list[LookUp] = []
     try:
-        found = _read(handle, entity, ids, wanted, now=now)
+        found = read_through(handle, entity, ids, wanted, now=now)
         return found
     finally:
         seconds = time.perf_counter() - started
@@ -119,7 +124,13 @@ def _outcome(found: LookUp) -> usage.Outcome:
 _NO_ANSWER: usage.Outcome = "error"
 
 
-def _read(handle: Handle, entity: str, ids: Sequence[ProfileId], wanted: Wanted, *, now: datetime) -> list[LookUp]:
+def read_through(
+    handle: Handle, entity: str, ids: Sequence[ProfileId], wanted: Wanted, *, now: datetime
+) -> list[LookUp]:
+    """Read every id, in order, for who may see profiles; counts nothing, and diagnoses nothing.
+
+    Raises `DestinationUnavailable` when nothing can be asked at all.
+    """
     views = _views(wanted)
     keys = [serving.read_keys(handle, entity, profile_id) for profile_id in ids]
     replies = _answers(handle, (key for own, _ in keys for key in own), views)
@@ -128,7 +139,7 @@ def _read(handle: Handle, entity: str, ids: Sequence[ProfileId], wanted: Wanted,
         replies |= _answers(handle, again, views)
     found = []
     for profile_id, (own, other) in zip(ids, keys, strict=True):
-        own_replies = [replies[key] for key in (*own, other) if key in replies]
+        own_replies = {key: replies[key] for key in (*own, other) if key in replies}
         found.append(_look_up(handle, entity, profile_id, own_replies, wanted, now=now))
     return found
 
@@ -142,15 +153,16 @@ def _look_up(
     handle: Handle,
     entity: str,
     profile_id: ProfileId,
-    replies: Sequence[Fields | DestinationError],
+    replies: Mapping[str, Fields | DestinationError],
     wanted: Wanted,
     *,
     now: datetime,
 ) -> LookUp:
     fields: Fields = {}
-    for reply in replies:
+    keys = tuple(key for key, reply in replies.items() if reply) or tuple(replies)
+    for reply in replies.values():
         if isinstance(reply, DestinationError):
-            return LookUp(profile_id, Profile({}), unavailable=True)
+            return LookUp(profile_id, Profile({}), unavailable=True, keys=keys)
         fields |= reply
     profile = serving.profile_of(fields)
     if wanted.traits:
@@ -162,7 +174,7 @@ def _look_up(
     freshness = None
     if wanted.freshness or wanted.max_age is not None:
         freshness = _freshness(handle, entity, profile_id, profile, wanted, now=now)
-    return LookUp(profile_id, profile, freshness)
+    return LookUp(profile_id, profile, freshness, keys=keys)
 
 
 def _views(wanted: Wanted) -> tuple[str, ...] | None:

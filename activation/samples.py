@@ -8,7 +8,7 @@ from django.conf import settings
 
 from accounts.models import Organisation
 from accounts.templatetags.components import Sample
-from activation.models import Source
+from activation.models import RedisDestination, Source
 
 TOKEN_LEFT_OUT = "<token>"  # noqa: S105 - a place to fill in
 
@@ -35,6 +35,11 @@ def of_source(source: Source, *, token: str = TOKEN_LEFT_OUT) -> list[Sample]:
     """Return a request for a profile of the source in several languages; the id is left to the reader."""
     body = _body(source.entity, source.destination.public_id, source.id_type, f"<{source.id_type}>")
     return _samples(body, _with(token))
+
+
+def of_profile(destination: RedisDestination, entity: str, id_type: str, value: str) -> list[Sample]:
+    """Return the request for one profile, by its id."""
+    return _samples(_body(entity, destination.public_id, id_type, value), _with(TOKEN_LEFT_OUT))
 
 
 def of_nothing_yet(*, token: str = TOKEN_LEFT_OUT) -> list[Sample]:

@@ -14,6 +14,7 @@ from typing import Literal, NoReturn
 import orjson
 from prometheus_client import Counter
 
+from accounts.actors import Actor
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
 from activation import deletions, dirty_ids, erasures, handles, models, usage
@@ -114,15 +115,26 @@ def delete(
     handle = opened_for(identity, destination=destination, verb="delete", entity=entity, ids=ids)
     for each in ids:
         usage.delete(handle, identity.token_id, entity, each.type)
+    return delete_through(handle, entity=entity, ids=ids, cascade=cascade, by=identity.actor, now=now)
+
+
+def delete_through(
+    handle: Handle, *, entity: str, ids: Sequence[ProfileId], cascade: bool = False, by: Actor, now: datetime
+) -> Deletion:
+    """Delete profiles as `delete` does, for somebody who may, with a destination that is at hand.
+
+    Raises `PermissionRefused`, `DestinationUnavailable`, and `DeletePending` as `delete` does.
+    """
+    by.require(Permission.CALL_ACTIVATION_API)
     keys = list(dict.fromkeys(key for each in ids for key in written_keys(handle, entity, each)))
-    cascading = _cascading(identity, handle, entity, ids, keys=len(keys), now=now) if cascade else None
+    cascading = _cascading(handle, entity, ids, keys=len(keys), by=by, now=now) if cascade else None
     # The next sync looks after them though their rows did not change: it writes those that may return, and deletes the
     # others once more, for a destination that loses its last writes, or is restored from a backup, has them again.
     named = [(entity, each.type, each.value) for each in ids]
     dirty_ids.add_profiles(handle.destination_id, named, reason=DirtyId.Reason.DELETED, now=now)
     receipt = cascading.public_id if cascading else ""
     try:
-        deleted = erasures.erase(handle, keys, by=identity.actor, receipt=receipt, now=now)
+        deleted = erasures.erase(handle, keys, by=by, receipt=receipt, now=now)
     except handles.DestinationUnavailable:
         if cascading:
             deletions.withdraw(cascading)
@@ -131,11 +143,11 @@ def delete(
 
 
 def _cascading(
-    identity: TokenIdentity, handle: Handle, entity: str, ids: Sequence[ProfileId], *, keys: int, now: datetime
+    handle: Handle, entity: str, ids: Sequence[ProfileId], *, keys: int, by: Actor, now: datetime
 ) -> models.Deletion:
     row = RedisDestination.objects.get(pk=handle.destination_id)
     named = [(each.type, each.value) for each in ids]
-    return deletions.request(row, entity=entity, named=named, keys=keys, by=identity.actor, now=now)
+    return deletions.request(row, entity=entity, named=named, keys=keys, by=by, now=now)
 
 
 def _key(handle: Handle, entity: str, id_type: str, value: str) -> str:

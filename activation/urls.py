@@ -13,6 +13,7 @@ from activation.views import (
     history,
     moving,
     previews,
+    profiles,
     reconciling,
     removals,
     retention,
@@ -32,6 +33,7 @@ _PROJECT = "o/<slug:organisation>/projects/<slug:project>"
 _PROJECT_SETTINGS = f"{_PROJECT}/settings"
 _SETTINGS = f"{_PROJECT_SETTINGS}/activation"
 _DESTINATION = "o/<slug:organisation>/destinations/<path:destination>"
+_PROFILES = "o/<slug:organisation>/projects/<slug:project>/entities/<path:entity>/profile-lookup"
 _ALERTS = f"{_PROJECT_SETTINGS}/alerts"
 
 urlpatterns = [
@@ -55,6 +57,9 @@ urlpatterns = [
     path(f"{_ALERTS}/webhook", alerts.webhook, name="alert_webhook"),
     path(f"{_ALERTS}/secret", alerts.secret, name="alert_secret"),
     path(f"{_ALERTS}/test", alerts.test, name="alert_test"),
+    # An entity may have a slash in its name, so something fixed always follows it.
+    path(_PROFILES, profiles.look_up, name="profile_lookup"),
+    path(f"{_PROFILES}/delete", profiles.delete, name="profile_delete"),
     path("o/<slug:organisation>/destinations/", destinations.show_list, name="destinations"),
     # An adopted id may hold a slash, so something fixed always follows it.
     path(f"{_DESTINATION}/settings", destinations.show_settings, name="destination"),

@@ -33,7 +33,10 @@ class Shelf:
 
 
 SHELVES = (
-    Shelf("For who configures it", ("enabling", "syncing", "watching", "usage", "troubleshooting", "people", "roles")),
+    Shelf(
+        "For who configures it",
+        ("enabling", "syncing", "profile-lookup", "watching", "usage", "troubleshooting", "people", "roles"),
+    ),
     Shelf("For who calls it", ("api",)),
     Shelf("For who automates it", ("automating",)),
     Shelf("For who runs it", ("operating", "scaling", "benchmarks", "architecture")),

@@ -64,6 +64,8 @@ PAGES: dict[str, str] = {
     "activation:preview": "syncing#preview-changes",
     "activation:preview_documents": "syncing#preview-changes",
     "activation:probe": "troubleshooting#connecting-a-redis",
+    "activation:profile_delete": "profile-lookup#delete-a-profile",
+    "activation:profile_lookup": "profile-lookup#look-a-profile-up",
     "activation:reconcile": _RECONCILE,
     "activation:run": "watching#a-syncs-page",
     "activation:schedule": "syncing#schedule",

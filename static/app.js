@@ -120,6 +120,19 @@
     });
   };
 
+  /* Traits are filtered by name as one types; without JavaScript the server does it. */
+  const filterTraits = (input) => {
+    const wanted = input.value.trim().toLowerCase();
+    const seen = {};
+    document.querySelectorAll("[data-trait]").forEach((row) => {
+      row.hidden = !row.dataset.trait.toLowerCase().includes(wanted);
+      seen[row.dataset.of] = (seen[row.dataset.of] || 0) + (row.hidden ? 0 : 1);
+    });
+    document.querySelectorAll("[data-filter-count]").forEach((count) => {
+      count.textContent = String(seen[count.dataset.filterCount] || 0);
+    });
+  };
+
   const enhance = (scope) => {
     showScrollers(scope);
     showTimes(scope);
@@ -151,6 +164,13 @@
     }
   });
   document.addEventListener("change", () => showDependents(document));
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("[data-filters-traits]")) filterTraits(event.target);
+  });
+  /* Entering a filter would look the profile up once more. */
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("[data-filters-traits]")) event.preventDefault();
+  });
   document.addEventListener("DOMContentLoaded", () => enhance(document));
   document.addEventListener("htmx:beforeSwap", rememberOpened);
   document.addEventListener("htmx:afterSwap", (event) => {

@@ -6,7 +6,7 @@ The row is the queue: a wake-up that cannot be sent is logged and made up for by
 from django.db import transaction
 
 from activation import tasks
-from activation.models import DestinationProbe, Preview, Reconcile
+from activation.models import Deletion, DestinationProbe, Preview, Reconcile
 
 _EXPIRES = 10
 
@@ -25,6 +25,12 @@ def for_preview(preview: Preview) -> None:
     """Wake a worker for a preview."""
     kwargs = {"preview_id": preview.pk}
     transaction.on_commit(lambda: tasks.preview.apply_async(kwargs=kwargs, expires=_EXPIRES), robust=True)
+
+
+def for_deletion(row: Deletion) -> None:
+    """Wake a worker for a cascading delete."""
+    kwargs = {"deletion_id": row.pk}
+    transaction.on_commit(lambda: tasks.delete_other_ids.apply_async(kwargs=kwargs, expires=_EXPIRES), robust=True)
 
 
 def for_reconcile(row: Reconcile) -> None:
