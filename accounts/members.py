@@ -107,6 +107,16 @@ def who_may(permission: Permission, *, by: Actor) -> list[Membership]:
     return [membership for membership in of(by) if Actor.member(membership).may(permission)]
 
 
+def hide_first_steps(*, hidden: bool, by: Actor) -> None:
+    """Say whether one's own overview leaves out the first steps. A matter of taste, so nothing is recorded."""
+    of(by).filter(user=by.user_id).update(hides_first_steps=hidden)
+
+
+def hides_first_steps(by: Actor) -> bool:
+    """Tell whether one's own overview leaves out the first steps."""
+    return of(by).filter(user=by.user_id, hides_first_steps=True).exists()
+
+
 def lock(by: Actor) -> None:
     """Serialise changes to the organisation's members, then make sure `by` may still make them.
 

@@ -65,7 +65,8 @@ class Organisation(models.Model):
 class Membership(models.Model):
     """A person's role in an organisation. `accounts.members` keeps at least one Admin in each.
 
-    `sees_personal_data` is what an Admin may grant to an Editor; Admins see it anyway.
+    `sees_personal_data` is what an Admin may grant to an Editor; Admins see it anyway. `hides_first_steps` is the
+    person's own choice about their overview.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -73,6 +74,7 @@ class Membership(models.Model):
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
     sees_personal_data = models.BooleanField(default=False)
+    hides_first_steps = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

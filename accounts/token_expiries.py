@@ -8,11 +8,28 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import F
 
+from accounts import tokens
+from accounts.actors import Actor
 from accounts.models import PersonalAccessToken
+from accounts.roles import Permission
 
 AHEAD = timedelta(days=7)
 _AT_ONCE = 200
 log = structlog.get_logger(__name__)
+
+
+def soon(by: Actor, *, now: datetime) -> list[PersonalAccessToken]:
+    """List the tokens that expire within a week or did within the last: one's own, and everyone's for who sees those.
+
+    Of those that have expired, only the ones that were used: what used them is refused now.
+    """
+    rows = tokens.everyones(by) if by.may(Permission.MANAGE_ALL_TOKENS) else tokens.own(by)
+    due = rows.filter(expires_at__lte=now + AHEAD, expires_at__gt=now - AHEAD, created_at__lt=F("expires_at") - AHEAD)
+    return [token for token in due.order_by("expires_at") if not _is_over(token, now) or token.last_used_at]
+
+
+def _is_over(token: PersonalAccessToken, now: datetime) -> bool:
+    return token.expires_at is not None and token.expires_at <= now
 
 
 def warn(*, now: datetime) -> int:

@@ -6,6 +6,9 @@ that runs weekly is fresh for a week, and one that is synced by hand for ever.
 
 from datetime import datetime
 
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
 from activation import timetables
 from activation.models import Source, SyncRun
 from activation.timetables import AfterProfilesRuns, Basic
@@ -29,7 +32,22 @@ def due_since(source: Source, last_good: SyncRun | None) -> datetime | None:
     return timetable.next_after(max(began, timetable.since) if isinstance(timetable, Basic) else began)
 
 
+def with_first_run(sources: QuerySet[Source]) -> QuerySet[Source]:
+    """Have the sources know the first Profiles run after their last good sync, so that `due_since` asks nothing."""
+    finished = ProfilesRun.objects.filter(
+        project_id=OuterRef("activation__project_id"), status=RunStatus.FINISHED, finished_at__gt=OuterRef("base_began")
+    ).exclude(pk=OuterRef("base_covered"))
+    return sources.annotate(
+        base_began=Coalesce("base_run__snapshot_at", "base_run__queued_at"),
+        base_covered=Coalesce(F("base_run__profiles_run_id"), 0),
+        first_run_after=Subquery(finished.order_by("finished_at").values("finished_at")[:1]),
+    )
+
+
 def _first_run_after(source: Source, last_good: SyncRun, began: datetime) -> datetime | None:
+    if hasattr(source, "first_run_after"):
+        known: datetime | None = source.first_run_after
+        return known
     finished = ProfilesRun.objects.filter(
         project_id=source.activation.project_id, status=RunStatus.FINISHED, finished_at__gt=began
     )

@@ -13,7 +13,6 @@ from accounts.templatetags.components import duration_words
 from activation import freshness, guard, syncs
 from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
 from projects import runs
-from projects.models import ProfilesRun
 
 _PHASE_WORDS = {
     RunState.QUEUED: "Waiting for a worker",
@@ -24,9 +23,20 @@ _PHASE_WORDS = {
 
 
 _CONFIRM = "Needs confirmation"
-_ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
-_BEHIND, _OUT_OF_DATE = "Behind", "Out of date"
+ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
+_BEHIND, OUT_OF_DATE = "Behind", "Out of date"
 _OUT_OF_DATE_AFTER = timedelta(hours=24)
+# What is long about a run and a source, and says nothing about where the source stands.
+_LONG_OF_RUN = ("columns", "evictions", "warnings", "offer")
+_LONG_OF_SOURCE = (
+    "columns",
+    "ignored_columns",
+    "normalisation",
+    "base_evictions",
+    "dirty_tables",
+    "tombstones",
+    "follow_up",
+)
 
 
 @dataclass(frozen=True)
@@ -77,24 +87,38 @@ class Summary:
     active: bool
 
 
-def of_sources(sources: QuerySet[Source], *, now: datetime) -> list[Standing]:
-    """Tell where each source stands, in a fixed number of queries plus one for each run that loads now."""
+def of_sources(
+    sources: QuerySet[Source], *, now: datetime, activations: Mapping[int, Activation] | None = None
+) -> list[Standing]:
+    """Tell where each source stands, in three queries however many there are.
+
+    A page about hundreds of them brings the `activations` it has, by primary key and each with its project: the sources
+    take these, and come without their destination and what is long about them.
+    """
     its_runs = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk")
     good = its_runs.filter(state=RunState.SUCCEEDED).exclude(kind=SyncRun.Kind.REMOVAL)
+    long = tuple(f"base_run__{name}" for name in _LONG_OF_RUN)
+    lean = freshness.with_first_run(sources).select_related("base_run").defer(*long)
+    whole = lean.select_related("activation__project", "destination")
     rows = list(
-        sources.select_related("activation__project", "destination", "base_run")
+        (whole if activations is None else lean.defer(*long, *_LONG_OF_SOURCE))
         .annotate(
             newest_run=Subquery(its_runs.values("pk")[:1]),
             not_stopped=Subquery(its_runs.exclude(state=RunState.CANCELLED).values("pk")[:1]),
             last_good_at=Subquery(good.values("finished_at")[:1]),
+            newest_profiles_run=Subquery(runs.newest_finished(OuterRef("activation__project_id")).values("pk")[:1]),
         )
         .order_by("status", "entity", "feature_view", "pk")
     )
-    by_id = SyncRun.objects.in_bulk({pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk})
-    newest_profiles_runs = _newest_profiles_runs(rows)
-    return [
-        _standing(row, _telling(row, by_id), newest_profiles_runs[row.activation.project_id], now=now) for row in rows
-    ]
+    if activations is not None:
+        for row in rows:
+            row.activation = activations[row.activation_id]
+    numbers = {pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk}
+    by_id = SyncRun.objects.defer(*_LONG_OF_RUN).in_bulk(numbers)
+    telling = [(row, _telling(row, by_id)) for row in rows]
+    loading = [run for _, run in telling if run is not None and run.state == RunState.LOADING]
+    progresses = syncs.progresses(loading, now=now) if loading else {}
+    return [_standing(row, run, progresses, now=now) for row, run in telling]
 
 
 def of_run(run: SyncRun) -> tuple[str, str]:
@@ -138,7 +162,7 @@ def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, 
     found: dict[str, tuple[str, str]] = {}
     for standing in standings:
         found[standing.state] = found[standing.word] = (standing.state, standing.word)
-    for name in ("failed", _CONFIRM, "working", _OUT_OF_DATE, _BEHIND, "attention", "neutral"):
+    for name in ("failed", _CONFIRM, "working", OUT_OF_DATE, _BEHIND, "attention", "neutral"):
         if name in found:
             state, word = found[name]
             return state, {"failed": "A sync failed", "working": "Syncing"}.get(state, word)
@@ -153,12 +177,9 @@ def _telling(source: Source, by_id: Mapping[int, SyncRun]) -> SyncRun | None:
     return newest
 
 
-def _newest_profiles_runs(sources: Iterable[Source]) -> dict[int, ProfilesRun | None]:
-    projects = {source.activation.project_id: source.activation.project for source in sources}
-    return {number: runs.latest_finished(project) for number, project in projects.items()}
-
-
-def _standing(source: Source, run: SyncRun | None, newest: ProfilesRun | None, *, now: datetime) -> Standing:
+def _standing(
+    source: Source, run: SyncRun | None, progresses: Mapping[int, syncs.Progress], *, now: datetime
+) -> Standing:
     if source.status == Source.Status.RETIRED:
         return Standing(source, "neutral", "Retired", run)
     if source.status == Source.Status.REMOVED:
@@ -166,11 +187,11 @@ def _standing(source: Source, run: SyncRun | None, newest: ProfilesRun | None, *
     if run is None:
         return Standing(source, "neutral", "Not synced yet")
     if run.state in ACTIVE_STATES:
-        progress = syncs.progress(run, now=now) if run.state == RunState.LOADING else None
-        return Standing(source, *of_run(run), run, progress)
+        return Standing(source, *of_run(run), run, progresses.get(run.pk))
     if run.state != RunState.SUCCEEDED:
         return Standing(source, *of_run(run), run)
-    behind = newest is not None and source.seen_profiles_run_id != newest.pk
+    newest: int | None = source.newest_profiles_run  # type: ignore[attr-defined]  # annotated by of_sources
+    behind = newest is not None and source.seen_profiles_run_id != newest
     return _after_success(source, run, behind=behind, now=now)
 
 
@@ -178,11 +199,11 @@ def _after_success(source: Source, run: SyncRun, *, behind: bool, now: datetime)
     """Tell whether the newest run, which succeeded, is the one that should be the newest."""
     due_since = freshness.due_since(source, source.base_run) if behind or source.activation.schedule else None
     if due_since is not None and due_since + _OUT_OF_DATE_AFTER < now:
-        return Standing(source, "attention", _OUT_OF_DATE, run, due_since=due_since)
+        return Standing(source, "attention", OUT_OF_DATE, run, due_since=due_since)
     if behind:
         return Standing(source, "attention", _BEHIND, run, due_since=due_since)
     if run.failed:
-        return Standing(source, "attention", _ROWS_FAILED, run)
+        return Standing(source, "attention", ROWS_FAILED, run)
     if run.kept_rows:
         return Standing(source, "attention", _KEEPS_MORE, run)
     return Standing(source, "ok", "In step", run)

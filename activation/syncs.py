@@ -4,7 +4,7 @@ The row is the queue: `start` inserts a QUEUED run and the edge that called it s
 wake-up is harmless, because a run is claimed by a conditional UPDATE.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import follow_ups, run_states
 from activation.follow_ups import FollowUp
-from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
+from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncPartition, SyncRun
 from projects import runs as profiles_runs
 from projects.models import ProfilesRun
 
@@ -259,15 +259,21 @@ class Progress:
 
 def progress(run: SyncRun, *, now: datetime) -> Progress:
     """Sum up a run's partitions: what they have acknowledged, how fast, how long it will take."""
-    sums = run.partitions.aggregate(
-        planned=Sum("rows_planned"),
-        written=Sum("written"),
-        deleted=Sum("deleted"),
-        suppressed=Sum("suppressed"),
-        failed=Sum("failed"),
-    )
+    return progresses([run], now=now)[run.pk]
+
+
+def progresses(runs: Sequence[SyncRun], *, now: datetime) -> dict[int, Progress]:
+    """Sum up the partitions of several runs, by the runs' primary keys, in one query."""
+    names = ("rows_planned", "written", "deleted", "suppressed", "failed")
+    sums = {f"all_{name}": Sum(name) for name in names}
+    rows = SyncPartition.objects.filter(run__in=runs).values_list("run_id").annotate(**sums).order_by()
+    found = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+    return {run.pk: _progress(run, found.get(run.pk, dict.fromkeys(names)), now=now) for run in runs}
+
+
+def _progress(run: SyncRun, sums: Mapping[str, int | None], *, now: datetime) -> Progress:
     counts = {name: value or 0 for name, value in sums.items()}
-    total = None if sums["planned"] is None and run.rows_planned is None else counts["planned"]
+    total = None if sums["rows_planned"] is None and run.rows_planned is None else counts["rows_planned"]
     done = counts["written"] + counts["deleted"] + counts["suppressed"] + counts["failed"]
     rate = _rate(run, done=done, now=now)
     left = (max(total - done, 0) / rate) if rate and total is not None and run.state == RunState.LOADING else None

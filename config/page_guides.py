@@ -34,6 +34,7 @@ PAGES: dict[str, str] = {
     "accounts:token_new": _TOKENS,
     "accounts:token_rotate": _TOKENS,
     "accounts:tokens": _TOKENS,
+    "accounts:overview": "watching#the-overview",
     "projects:check": "troubleshooting#connecting-a-warehouse",
     "projects:check_warehouse": "troubleshooting#connecting-a-warehouse",
     "projects:warehouse": "enabling#1-the-warehouse",
@@ -77,6 +78,7 @@ PAGES: dict[str, str] = {
     "activation:suppressions": "api#suppressions",
     "activation:usage": "usage",
     "activation:usage_export": "usage",
+    "activation:try_it": "enabling#4-serving",
     "activation:sync_log": "watching#the-sync-log",
 }
 _PREFIXES = {

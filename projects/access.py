@@ -4,12 +4,22 @@ What belongs to another organisation looks exactly like what does not exist (404
 refused (`PermissionRefused`).
 """
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
 
 from accounts.actors import Actor
 from accounts.roles import Permission
-from projects.models import FormerSlug, Project, Warehouse, WarehouseCheck
+from projects.models import FormerSlug, ProfilesRun, Project, Warehouse, WarehouseCheck
+
+# What a project knows of its file and its warehouse may be long.
+_LONG = (
+    "specification_text",
+    "specification",
+    "placements",
+    "catalogue",
+    "warehouse__settings",
+    "warehouse__credentials",
+)
 
 
 def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIEW) -> Project:
@@ -53,6 +63,18 @@ def projects_of(actor: Actor) -> list[Project]:
     """List the actor's organisation's projects by name."""
     actor.require(Permission.VIEW)
     return list(_projects(actor).order_by("name"))
+
+
+def listed(actor: Actor) -> list[Project]:
+    """List the actor's organisation's projects by name, for a page about many: without what is long about each.
+
+    Each knows the status of its newest Profiles run as `newest_run_status`.
+    """
+    actor.require(Permission.VIEW)
+    newest = ProfilesRun.objects.filter(project=OuterRef("pk")).order_by("-finished_at", "-pk")
+    rows = Project.objects.filter(organisation=actor.organisation).select_related("warehouse").defer(*_LONG)
+    rows = rows.annotate(newest_run_status=Subquery(newest.values("status")[:1]))
+    return list(rows.order_by("name"))
 
 
 def warehouses_of(actor: Actor) -> list[Warehouse]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, OuterRef, Q, QuerySet
 
 from accounts import audit
 from accounts.actors import Actor
@@ -123,7 +123,13 @@ def report(
 
 def latest_finished(project: Project) -> ProfilesRun | None:
     """Return the newest successful run, or None."""
-    return project.runs.filter(status=RunStatus.FINISHED).order_by("-finished_at", "-pk").first()
+    return newest_finished(project.pk).first()
+
+
+def newest_finished(project: int | OuterRef) -> QuerySet[ProfilesRun]:
+    """Return a project's successful runs, newest first; the project may be a column of another query."""
+    finished = ProfilesRun.objects.filter(project_id=project, status=RunStatus.FINISHED)
+    return finished.order_by("-finished_at", "-pk")
 
 
 def _is_unplaced(project: Project) -> bool:

@@ -85,6 +85,7 @@ class Migration(migrations.Migration):
                 ('public_id', models.CharField(default=accounts.identifiers.new_public_id, editable=False, max_length=27, unique=True)),
                 ('role', models.CharField(choices=[('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer')], max_length=10)),
                 ('sees_personal_data', models.BooleanField(default=False)),
+                ('hides_first_steps', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
                 ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.organisation')),

@@ -206,7 +206,9 @@ def crumb(url: str, label: str) -> SafeString:
 
 
 @register.inclusion_tag("components/pagination.html", takes_context=True)
-def pagination(context: RequestContext, page: "Page[Any]") -> dict[str, object]:
+def pagination(
+    context: RequestContext, page: "Page[Any]", before_label: str = "Newer", after_label: str = "Older"
+) -> dict[str, object]:
     """Link to the pages before and after, the rest of the address kept."""
     address = context["request"].GET
     before = page.previous_page_number() if page.has_previous() else 1
@@ -215,6 +217,8 @@ def pagination(context: RequestContext, page: "Page[Any]") -> dict[str, object]:
         "page": page,
         "previous": "?" + urlencode({**address.dict(), "page": before}),
         "next": "?" + urlencode({**address.dict(), "page": after}),
+        "before_label": before_label,
+        "after_label": after_label,
     }
 
 

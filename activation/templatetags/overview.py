@@ -3,49 +3,64 @@
 from dataclasses import dataclass
 
 from django import template
+from django.core.paginator import Paginator
 from django.template.context import RequestContext
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts import members
 from accounts.actors import Actor
-from activation import standings
-from activation.models import Activation, Source
+from activation import first_steps, overviews
+from activation.attention import Item
+from activation.first_steps import FirstSteps, Step
 from projects import access
-from projects.models import Project
 
+PER_PAGE = 25
+ITEMS_SHOWN = 5
+_LONGEST_QUERY = 100
 register = template.Library()
 
 
 @dataclass(frozen=True)
-class ProjectLine:
-    """A project and where its sync stands; both are None while the sync was never turned on."""
+class Linked:
+    """A step or an item with the address of its page; "" where there is none yet."""
 
-    project: Project
-    activation: Activation | None = None
-    summary: standings.Summary | None = None
+    what: Item | Step
+    url: str
 
 
 @register.inclusion_tag("activation/_overview.html", takes_context=True)
 def projects_in_sync(context: RequestContext) -> dict[str, object]:
-    """Show the organisation's projects with where the sync of each stands, or the first step of an empty one."""
-    actor: Actor = context["request"].actor
+    """Show what needs somebody and the organisation's projects, or the first steps of one that has just begun."""
+    request = context["request"]
+    actor: Actor = request.actor
+    overview = overviews.of(actor, now=timezone.now())
+    query = request.GET.get("q", "").strip()[:_LONGEST_QUERY]
+    lines = overviews.found(overview.lines, query=query, sort=request.GET.get("sort", ""))
+    items = [_linked(actor, item) for item in overview.items]
     return {
-        "request": context["request"],
-        "lines": project_lines(actor),
-        "has_warehouse": bool(access.warehouses_of(actor)),
+        "request": request,
+        "overview": overview,
+        "page": Paginator(lines, PER_PAGE).get_page(request.GET.get("page")),
+        "query": query,
+        "searchable": bool(query) or len(overview.lines) > PER_PAGE // 5,
+        "items": items[:ITEMS_SHOWN],
+        "more_items": items[ITEMS_SHOWN:],
+        **_first_steps(actor, overview),
     }
 
 
-def project_lines(actor: Actor) -> list[ProjectLine]:
-    """List the organisation's projects by name, in a fixed number of queries a project."""
-    projects = access.projects_of(actor)
-    found = Activation.objects.filter(project__in=projects).select_related("destination")
-    activations = {activation.project_id: activation for activation in found}
-    rows = standings.of_sources(Source.objects.filter(activation__in=activations.values()), now=timezone.now())
-    return [_line(project, activations.get(project.pk), rows) for project in projects]
+def _first_steps(actor: Actor, overview: overviews.Overview) -> dict[str, object]:
+    steps: FirstSteps | None = first_steps.of(actor, overview.lines)
+    hidden = steps is not None and members.hides_first_steps(actor)
+    shown = steps is not None and not hidden
+    return {
+        "first_steps": steps if shown else None,
+        "steps": [_linked(actor, step) for step in steps.steps] if steps is not None and shown else [],
+        "steps_are_hidden": hidden,
+        "has_warehouse": bool(not overview.lines and not shown and access.warehouses_of(actor)),
+    }
 
 
-def _line(project: Project, activation: Activation | None, rows: list[standings.Standing]) -> ProjectLine:
-    if activation is None:
-        return ProjectLine(project)
-    own = [row for row in rows if row.source.activation_id == activation.pk]
-    return ProjectLine(project, activation, standings.summary(activation, own))
+def _linked(actor: Actor, what: Item | Step) -> Linked:
+    return Linked(what, reverse(what.page, args=[actor.organisation.slug, *what.parts]) if what.page else "")

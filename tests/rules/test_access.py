@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:history": (VIEWER, NOT_ALLOWED),
     "activation:report_profiles_run": (NOT_ALLOWED, EDITOR),
     "activation:start_profiles_run": (NOT_ALLOWED, EDITOR),
+    "activation:first_steps": (NOT_ALLOWED, VIEWER),
     "activation:settings": (VIEWER, NOT_ALLOWED),
     "activation:check": (NOT_ALLOWED, ADMIN),
     "activation:sync": (NOT_ALLOWED, EDITOR),

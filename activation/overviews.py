@@ -1,0 +1,149 @@
+"""An organisation at a glance: every project with its sync and what applications ask of it, and what needs somebody.
+
+In a fixed number of queries however many projects there are. All of them are summed up at each request, because what
+needs somebody may be in any of them; a page shows some.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from accounts.actors import Actor
+from activation import attention, standings, usage_totals
+from activation.attention import Item
+from activation.models import Activation, RedisDestination, Source
+from activation.standings import Standing
+from activation.usage_totals import Totals
+from projects import access
+from projects.models import Project
+
+# From what needs somebody to what needs nobody.
+_STATES = ("failed", "attention", "working", "ok", "neutral")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A project and where its sync stands, both None while it was never turned on; `asked` is of the last day.
+
+    Two projects may serve the same id type of the same destination: what is asked of it counts for both.
+    """
+
+    project: Project
+    activation: Activation | None = None
+    summary: standings.Summary | None = None
+    asked: Totals = field(default=usage_totals.NOTHING)
+
+    @property
+    def on(self) -> bool:
+        """Tell whether it is synced."""
+        return self.activation is not None and self.activation.enabled
+
+    @property
+    def hit_percent(self) -> int | None:
+        """Of the look-ups that were answered, how many in a hundred found a profile."""
+        rate = self.asked.hit_rate
+        return None if rate is None else round(100 * rate)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All projects by name, what needs somebody, and what was asked of all destinations in the last day."""
+
+    lines: list[Line]
+    items: list[Item]
+    asked: Totals
+
+    @property
+    def profiles(self) -> int:
+        """How many profiles are served, each counted once for each feature view."""
+        return sum(line.summary.profiles for line in self.lines if line.summary is not None)
+
+    @property
+    def hit_percent(self) -> int | None:
+        """Of the look-ups that were answered, how many in a hundred found a profile."""
+        return None if self.asked.hit_rate is None else round(100 * self.asked.hit_rate)
+
+
+def of(actor: Actor, *, now: datetime) -> Overview:
+    """Sum up the actor's organisation."""
+    projects = access.listed(actor)
+    activations = _activations(projects)
+    sources = Source.objects.filter(activation__project__organisation=actor.organisation)
+    rows = standings.of_sources(sources, now=now, activations={row.pk: row for row in activations.values()})
+    destinations = {row.destination_id for row in activations.values()}
+    asked = usage_totals.by_id_type(destinations, since=usage_totals.last_day(now=now))
+    by_activation: dict[int, list[Standing]] = {}
+    for row in rows:
+        by_activation.setdefault(row.source.activation_id, []).append(row)
+    lines = [_line(project, activations.get(project.pk), by_activation, asked) for project in projects]
+    nothing = [line.project for line in lines if line.on and not _current(line, by_activation)]
+    return Overview(
+        lines=lines,
+        items=attention.of(actor, projects, rows, nothing, now=now),
+        asked=sum(asked.values(), usage_totals.NOTHING),
+    )
+
+
+def _activations(projects: list[Project]) -> dict[int, Activation]:
+    """Return the activations by their projects' primary keys, each with its project and its destination."""
+    by_id = {project.pk: project for project in projects}
+    rows = Activation.objects.filter(project__organisation__in={project.organisation_id for project in projects})
+    found = {row.project_id: row for row in rows if row.project_id in by_id}
+    destinations = RedisDestination.objects.in_bulk({row.destination_id for row in found.values()})
+    for row in found.values():
+        row.project, row.destination = by_id[row.project_id], destinations[row.destination_id]
+    return found
+
+
+def found(lines: list[Line], *, query: str, sort: str) -> list[Line]:
+    """Return the lines whose project, destination or state has the words, sorted by a column's name ("-name": down)."""
+    words = query.lower().split()
+    matching = [line for line in lines if all(word in _text(line) for word in words)]
+    key = SORTS.get(sort.removeprefix("-"), SORTS["name"])
+    return sorted(matching, key=key, reverse=sort.startswith("-"))
+
+
+def _by_state(line: Line) -> tuple[object, ...]:
+    return (_STATES.index(line.summary.state) if line.summary else len(_STATES), line.project.name.lower())
+
+
+def _by_sync(line: Line) -> tuple[object, ...]:
+    at = line.summary.synced_at if line.summary else None
+    return (at.timestamp() if at else 0.0, line.project.name.lower())
+
+
+SORTS: Mapping[str, Callable[[Line], tuple[object, ...]]] = {
+    "name": lambda line: (line.project.name.lower(),),
+    "state": _by_state,
+    "profiles": lambda line: (line.summary.profiles if line.summary else -1, line.project.name.lower()),
+    "synced": _by_sync,
+    "requests": lambda line: (line.asked.requests, line.project.name.lower()),
+    "found": lambda line: (line.asked.hit_rate if line.asked.hit_rate is not None else -1.0, line.project.name.lower()),
+}
+
+
+def _line(
+    project: Project,
+    activation: Activation | None,
+    by_activation: Mapping[int, list[Standing]],
+    asked: Mapping[tuple[int, str, str], Totals],
+) -> Line:
+    if activation is None:
+        return Line(project)
+    own = by_activation.get(activation.pk, [])
+    served = {(row.source.destination_id, row.source.entity, row.source.id_type) for row in own}
+    totals = sum((asked.get(key, usage_totals.NOTHING) for key in sorted(served)), usage_totals.NOTHING)
+    return Line(project, activation, standings.summary(activation, own), totals)
+
+
+def _current(line: Line, by_activation: Mapping[int, list[Standing]]) -> bool:
+    assert line.activation is not None
+    own = by_activation.get(line.activation.pk, [])
+    return any(row.source.status == Source.Status.ACTIVE for row in own)
+
+
+def _text(line: Line) -> str:
+    words = [line.project.name, line.project.slug]
+    if line.activation is not None and line.summary is not None:
+        words += [line.activation.destination.name, line.summary.word]
+    return " ".join(words).lower()
