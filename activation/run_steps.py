@@ -4,12 +4,11 @@ Called by tasks with ids only. A step that finds nothing to claim does nothing; 
 partition back, or fails the run with words for the person who reads it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 
-import pyarrow as pa
 import structlog
 from django.conf import settings
 from django.db.models.functions import Now
@@ -18,9 +17,8 @@ from django.utils import timezone
 from accounts.vault import SecretUnreadable
 from activation import partitions, run_finishes, run_snapshots, run_states, suppressions, syncs
 from activation.claims import Heartbeat
-from activation.engine import snapshots
+from activation.engine import snapshots, upserts
 from activation.engine.bookkeeping import FenceMissing, FenceMoved
-from activation.engine.encoding import Encoder
 from activation.engine.errors import DestinationError
 from activation.engine.pace import Pace
 from activation.engine.profiles import prefix
@@ -34,7 +32,6 @@ from activation.run_resources import (
     plan_of,
     warehouse_of,
 )
-from projects.warehouses import port
 
 log = structlog.get_logger(__name__)
 
@@ -133,39 +130,34 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
     pace.among = partitions.loading_into(destination.pk)
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     kept_out = Suppressions(partial(suppressions.since, destination.served_id), settings.SUPPRESSION_KEYS)
-    with warehouse_of(source, heartbeat) as warehouse, loader_of(source) as loader:
-        values, upserts = _upserts(run, warehouse, partition.number)
-        with (
-            loader.partition(claim_of(partition), among=lambda: pace.among) as writer,
-            Encoder(
-                prefix=key_prefix, values=values, secrets=settings.SUPPRESSION_KEYS, suppressed=kept_out.news()
-            ) as encoder,
-        ):
-            load = PartitionLoad(
-                writer=writer,
-                encoder=encoder,
-                suppressions=kept_out,
-                still_ours=lambda: heartbeat.ours,
-                counts=counts,
-                pace=pace,
-                cancel=warehouse.cancel,
-                unchanged=(run.unchanged or 0) // max(1, run.fence_partitions),
-            )
-            table = run.deletes_table
-            deletes = snapshots.read_deletes(warehouse, table, partition.number) if table else ()
-            load.run(upserts, deletes, prefix=key_prefix)
-
-
-def _upserts(
-    run: SyncRun, warehouse: port.Warehouse, number: int
-) -> tuple[tuple[port.Value, ...], Iterable[pa.RecordBatch]]:
-    """Return the columns of a partition's rows, and the rows: of the delta, or of the whole snapshot."""
-    if run.kind == SyncRun.Kind.REMOVAL:
-        return (), ()
-    the_plan = plan_of(run)
-    name = run.upserts_table or run.snapshot
-    rows = snapshots.read_upserts(warehouse, the_plan, snapshot=name, number=number)
-    return snapshots.values(warehouse.dialect, the_plan.columns), rows
+    removal = run.kind == SyncRun.Kind.REMOVAL
+    with (
+        warehouse_of(source, heartbeat) as warehouse,
+        loader_of(source) as loader,
+        loader.partition(claim_of(partition), among=lambda: pace.among) as writer,
+        upserts.reading(
+            warehouse,
+            None if removal else plan_of(run),
+            name=run.upserts_table or run.snapshot,
+            number=partition.number,
+            prefix=key_prefix,
+            secrets=settings.SUPPRESSION_KEYS,
+            suppressed=kept_out.news(),
+        ) as (encoder, rows),
+    ):
+        load = PartitionLoad(
+            writer=writer,
+            encoder=encoder,
+            suppressions=kept_out,
+            still_ours=lambda: heartbeat.ours,
+            counts=counts,
+            pace=pace,
+            cancel=warehouse.cancel,
+            unchanged=(run.unchanged or 0) // max(1, run.fence_partitions),
+        )
+        table = run.deletes_table
+        deletes = snapshots.read_deletes(warehouse, table, partition.number) if table else ()
+        load.run(rows, deletes, prefix=key_prefix)
 
 
 def _claim_finish(run_id: int, *, now: datetime) -> SyncRun | None:

@@ -3,7 +3,8 @@
 An in-memory DuckDB in the worker does it by text concatenation. It never sees a file, the network or SQL of others:
 the only names in its SQL are positions. `to_json` of whole values is used for strings only, because it is wrong for
 floats (0.1::FLOAT → 0.10000000149011612), timestamps (no T, no Z), NaN and infinities (bare), binary, and nested JSON
-(1.10 → 1.1); the format is that of the hosted product (`docs/contract`).
+(1.10 → 1.1); the format is that of the hosted product (`docs/contract`). A warehouse that is a DuckDB itself evaluates
+the same expressions where the rows are (`packed_text`, `Packed`).
 """
 
 import json
@@ -52,7 +53,7 @@ class Encoder:
     ) -> None:
         self._prefix = prefix
         self._names = ["_id", *(f"c{position}" for position in range(len(values)))]
-        self._json = _json_object(values)
+        self._json = _json_object(values, self._names[1:])
         self._kept_out = KeptOut((secrets or {}).values(), suppressed)
         self._connection = duckdb.connect(":memory:", config=_LOCKED_DOWN)
         self._connection.execute("SET VARIABLE prefix = ?", [prefix])
@@ -86,7 +87,7 @@ class Encoder:
         ids = _plain_column(batch.column(0)).cast(pa.string())
         if batch.num_rows == 0:
             return Rows.gone(self._prefix, ids)
-        found = self._run(batch, f"SELECT concat({_bulk('key')}, {_bulk('json')}) AS packed")
+        found = self._run(batch, f"SELECT {_packed('key', 'json')} AS packed")
         rows = Rows(self._prefix, ids, _one_batch(found).column(0))
         return rows.removing(self._kept_out.hits(rows))
 
@@ -112,6 +113,34 @@ class Encoder:
         return self._connection.sql(f"EXECUTE {self._prepared[sql]}").to_arrow_table()
 
 
+class Packed:
+    """Takes rows that the warehouse has packed; in the place of an `Encoder`.
+
+    Shape of what comes in: `_id` (text), then what `packed_text` selects.
+    """
+
+    def __init__(
+        self, *, prefix: str, secrets: Mapping[int, bytes] | None = None, suppressed: Iterable[Mark] = ()
+    ) -> None:
+        self._prefix = prefix
+        self._kept_out = KeptOut((secrets or {}).values(), suppressed)
+
+    def suppress(self, marks: Iterable[Mark]) -> None:
+        """Take further profiles as suppressed from the next batch on."""
+        self._kept_out.add(marks)
+
+    def pack(self, batch: pa.RecordBatch) -> Rows:
+        """Return a batch's rows, in its order; suppressed ones as rows to be removed."""
+        rows = Rows(self._prefix, batch.column(0).cast(pa.string()), batch.column(1).cast(pa.string()))
+        return rows.removing(self._kept_out.hits(rows))
+
+
+def packed_text(prefix: str, values: Sequence[Value]) -> str:
+    """Return DuckDB's expression of a snapshot's row as Redis reads it: what `Encoder.pack` makes of it, as a text."""
+    key = f"({_literal(prefix)} || _id)"
+    return _packed(key, _json_object(values, [value.expression for value in values]))
+
+
 class _Source:
     """The batch that is being encoded, as a table of DuckDB's (https://arrow.apache.org/docs/format/CDataInterface/)."""
 
@@ -129,15 +158,23 @@ class _Source:
         return pa.RecordBatchReader.from_batches(self._batch.schema, [self._batch]).__arrow_c_stream__(requested_schema)
 
 
-def _json_object(values: Sequence[Value]) -> str:
-    """Return the expression of a row's JSON text: compact, in the view's order, null where a value is NULL."""
+def _json_object(values: Sequence[Value], columns: Sequence[str]) -> str:
+    """Return the expression of a row's JSON text: compact, in the view's order, null where a value is NULL.
+
+    `columns` are the expressions of the values themselves.
+    """
     parts: list[str] = []
-    for position, value in enumerate(values):
+    for position, (value, column) in enumerate(zip(values, columns, strict=True)):
         opening = "{" if position == 0 else ","
         parts.append(_literal(f"{opening}{json.dumps(value.column, ensure_ascii=False)}:"))
-        parts.append(f"coalesce({_JSON[value.kind].format(x=f'c{position}')}, 'null')")
+        parts.append(f"coalesce({_JSON[value.kind].format(x=f'({column})')}, 'null')")
     parts.append("'}'" if values else "'{}'")
     return f"concat({', '.join(parts)})"
+
+
+def _packed(key: str, text: str) -> str:
+    """Return the expression of two bulk strings, one after the other."""
+    return f"concat({_bulk(key)}, {_bulk(text)})"
 
 
 def _bulk(text: str) -> str:

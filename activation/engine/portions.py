@@ -25,10 +25,14 @@ def portions(batches: Iterable[pa.RecordBatch], *, rows: int, size: int) -> Iter
             held_rows += piece.num_rows
             held_size += piece.nbytes
             if held_rows >= most or held_size >= size:
-                yield pa.concat_batches(held)
+                yield _joined(held)
                 held, held_rows, held_size, most = [], 0, 0, min(rows, 2 * most)
     if held:
-        yield pa.concat_batches(held)
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _fitting(batch: pa.RecordBatch, size: int) -> int:

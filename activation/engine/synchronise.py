@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from activation.engine.ahead import Ahead
 from activation.engine.counts import Counts
-from activation.engine.encoding import Encoder
+from activation.engine.encoding import Encoder, Packed
 from activation.engine.kept_out import KeptOut, Mark
 from activation.engine.pace import Pace
 from activation.engine.partition_writer import ChunkReport
@@ -102,7 +102,7 @@ class PartitionLoad:
     """
 
     writer: Writer
-    encoder: Encoder
+    encoder: Encoder | Packed
     suppressions: Suppressions
     still_ours: Callable[[], bool]
     counts: Counts = field(default_factory=Counts)
@@ -113,7 +113,7 @@ class PartitionLoad:
     _news: list[Sequence[Mark]] = field(default_factory=list, init=False, repr=False)
 
     def run(self, upserts: Iterable[pa.RecordBatch], deletes: Iterable[pa.RecordBatch], *, prefix: str) -> Counts:
-        """Write every row of `upserts` (`_id` and the values), delete every `_id` of `deletes`, leave the witness."""
+        """Write every row of `upserts` (batches for `encoder`), delete every `_id` of `deletes`, leave the witness."""
         with Ahead(self._pieces(upserts, deletes, prefix), cancel=self.cancel) as pieces:
             for piece in pieces:
                 self._write(piece)

@@ -21,6 +21,8 @@ CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class DuckDBDialect:
     """The SQL of one DuckDB file, attached under the name `catalog`. See `projects.warehouses.port.Dialect`."""
 
+    encodes = True
+
     def __init__(self, catalog: str) -> None:
         self.catalog = catalog
 

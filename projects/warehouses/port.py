@@ -172,7 +172,12 @@ class QueryCancelled(WarehouseError):
 
 
 class Dialect(Protocol):
-    """The SQL of one warehouse. Expressions are built only from catalogue names (quoted here) and fixed text."""
+    """The SQL of one warehouse. Expressions are built only from catalogue names (quoted here) and fixed text.
+
+    `encodes` tells that it is DuckDB's, so that rows can be encoded where they are (`activation.engine.encoding`).
+    """
+
+    encodes: bool
 
     def quote(self, name: str) -> str:
         """Quote an identifier."""

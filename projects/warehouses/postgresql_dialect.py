@@ -58,6 +58,8 @@ _ARRAYS: dict[str, str] = {
 class PostgreSQLDialect:
     """Builds PostgreSQL's expressions from catalogue names and fixed text (`port.Dialect`)."""
 
+    encodes = False
+
     def quote(self, name: str) -> str:
         """Quote an identifier."""
         return quote(name)

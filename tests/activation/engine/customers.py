@@ -9,8 +9,11 @@ from typing import Protocol
 
 import duckdb
 import psycopg
+import pyarrow as pa
 
+from activation.engine import upserts
 from activation.engine.encoding import Encoder
+from activation.engine.rows import bulk
 from activation.engine.snapshots import SnapshotPlan, partition_sizes, read_deletes, read_upserts, table_name, values
 from projects.warehouses.duckdb import DuckDBWarehouse
 from projects.warehouses.port import Relation, Warehouse
@@ -96,8 +99,9 @@ def a_name(kind: str = "snapshot") -> str:
 
 
 def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitions: int = 1) -> dict[str, str]:
-    """Read a snapshot the way a load does: key (without its prefix) → JSON text; every id is there once."""
+    """Read a snapshot: key (without its prefix) → JSON text. Every id is there once, and a load sends just that."""
     found: list[tuple[str, str]] = []
+    sent: list[bytes] = []
     read = values(customer.warehouse.dialect, the_plan.columns)
     with Encoder(prefix=PREFIX, values=read) as encoder:
         for number in range(partitions):
@@ -107,6 +111,12 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
                 found += zip(
                     (key.removeprefix(PREFIX) for key in keys), encoded.column("json").to_pylist(), strict=True
                 )
+    for number in range(partitions):
+        reading = upserts.reading(customer.warehouse, the_plan, name=snapshot, number=number, prefix=PREFIX)
+        with reading as (encoder, batches):
+            for batch in batches:
+                sent += encoder.pack(batch).packed.cast(pa.binary()).to_pylist()
+    assert sorted(sent) == sorted(bulk(PREFIX + row_id) + bulk(text) for row_id, text in found)
     assert len(dict(found)) == len(found)
     return dict(found)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from activation.engine.encoding import Encoder
+from activation.engine.encoding import Encoder, packed_text
+from activation.engine.rows import bulk
 from projects.warehouses.duckdb import DuckDBWarehouse
 from projects.warehouses.duckdb_dialect import DuckDBDialect
 from projects.warehouses.duckdb_types import parse
@@ -36,7 +37,13 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
             selected = ", ".join(value.expression for value in values)
             query = f"SELECT 'x' AS _id, {selected} FROM {warehouse.dialect.snapshot(SNAPSHOT)}"
             (batch,) = warehouse.stream(query, uses=[SNAPSHOT])
-            return [_json_of(value, batch.select([0, number])) for number, value in enumerate(values, start=1)]
+            texts = [_json_of(value, batch.select([0, number])) for number, value in enumerate(values, start=1)]
+            rows = f"(SELECT 'x' AS _id, * FROM {warehouse.dialect.snapshot(SNAPSHOT)})"
+            [(packed,)] = warehouse.fetch(f"SELECT {packed_text('', values)} FROM {rows}", uses=[SNAPSHOT])
+            members = zip((value.column for value in values), texts, strict=True)
+            text = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in members) + "}"
+            assert str(packed).encode() == bulk("x") + bulk(text), "encoded there it is another"
+            return texts
 
     return read_
 

@@ -1,0 +1,48 @@
+"""Reads the rows of a partition that are to be written, with what packs them for Redis.
+
+A warehouse that speaks the encoder's own SQL packs its rows itself: that saves taking every column through Arrow and
+through a second DuckDB, a third of what loading a row costs (measured).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from activation.engine import snapshots
+from activation.engine.encoding import Encoder, Packed, packed_text
+from activation.engine.kept_out import Mark
+from projects.warehouses.port import Warehouse
+
+Batches = Iterable[pa.RecordBatch]
+
+
+@contextmanager
+def reading(
+    warehouse: Warehouse,
+    plan: snapshots.SnapshotPlan | None,
+    *,
+    name: str,
+    number: int,
+    prefix: str,
+    secrets: Mapping[int, bytes] | None = None,
+    suppressed: Iterable[Mark] = (),
+) -> Iterator[tuple[Encoder | Packed, Batches]]:
+    """Give what packs the rows of a partition of the table `name`, and the rows; without a plan there are none.
+
+    `prefix` begins every key; `secrets` and `suppressed` are as an `Encoder` takes them.
+    """
+    if plan is None or warehouse.dialect.encodes:
+        packed = Packed(prefix=prefix, secrets=secrets, suppressed=suppressed)
+        yield packed, _packed(warehouse, plan, name, number, prefix) if plan else ()
+        return
+    values = snapshots.values(warehouse.dialect, plan.columns)
+    with Encoder(prefix=prefix, values=values, secrets=secrets, suppressed=suppressed) as encoder:
+        yield encoder, snapshots.read_upserts(warehouse, plan, snapshot=name, number=number)
+
+
+def _packed(
+    warehouse: Warehouse, plan: snapshots.SnapshotPlan, name: str, number: int, prefix: str
+) -> Iterator[pa.RecordBatch]:
+    text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns))
+    return warehouse.stream_partition(name, number, [text])
