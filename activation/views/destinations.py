@@ -1,7 +1,7 @@
 """The organisation's Redis destinations: the list, and each one's settings and sources. Secrets are never shown."""
 
 from django.contrib import messages
-from django.db.models import Count
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -9,19 +9,28 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destinations, moves, reconciles, server_page, standings, trial_calls
-from activation.access import destination_for, destinations_of
+from activation import destination_list, destinations, moves, reconciles, server_page, standings, trial_calls
+from activation.access import destination_for
 from activation.forms import PaceForm
 from activation.models import RedisDestination, Source
+
+_PER_PAGE = 50
+_LONGEST_QUERY = 100
 
 
 @require_safe
 @organisation_page()
 def show_list(request: SignedInRequest) -> HttpResponse:
-    """List the destinations with the projects that sync to them."""
-    rows = destinations_of(request.actor).annotate(source_count=Count("sources", distinct=True))
-    rows = rows.prefetch_related("activations__project")
-    return render(request, "activation/destinations.html", {"destinations": rows})
+    """List the destinations with their state, their projects and what they were asked; searched and sorted by URL."""
+    every = destination_list.of(request.actor, now=timezone.now())
+    query = request.GET.get("q", "").strip()[:_LONGEST_QUERY]
+    lines = destination_list.found(every, query=query, sort=request.GET.get("sort", ""))
+    context = {
+        "page": Paginator(lines, _PER_PAGE).get_page(request.GET.get("page")),
+        "query": query,
+        "searchable": bool(query) or len(every) > _PER_PAGE // 5,
+    }
+    return render(request, "activation/destinations.html", context)
 
 
 @require_safe
