@@ -25,8 +25,6 @@ class TrialForm(forms.Form):
     def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
         super().__init__(*args, **options)
         self.wants_sample = "sample" in self.data
-        if self.wants_sample:
-            self.fields["value"].required = False
         served = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
         self.sources: dict[tuple[str, str], Source] = {}
         for source in served.select_related("destination").order_by("-base_rows", "pk"):
@@ -44,6 +42,12 @@ class TrialForm(forms.Form):
         """The source that serves the chosen id type; only of a form that is valid."""
         public_id: str = self.cleaned_data["source"]
         return next(source for source in self.sources.values() if source.public_id == public_id)
+
+    def full_clean(self) -> None:
+        """Check what was typed. A sample needs no id; the field goes on asking for one."""
+        self.fields["value"].required = not self.wants_sample
+        super().full_clean()
+        self.fields["value"].required = True
 
     def with_value(self, value: str) -> "TrialForm":
         """Return the form as it would be had this id been typed."""

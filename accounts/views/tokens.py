@@ -1,6 +1,7 @@
 """Personal access tokens, from generating to deleting."""
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -14,6 +15,7 @@ from accounts.models import PersonalAccessToken
 from accounts.roles import Permission, Role
 from accounts.token_form import NewTokenForm
 
+ROWS_A_PAGE = 50
 OWN_LIST = ("accounts:tokens", "Personal access tokens")
 EVERYONES_LIST = ("accounts:everyones_tokens", "Everyone's tokens")
 
@@ -30,7 +32,8 @@ def token_list(request: SignedInRequest) -> HttpResponse:
 @organisation_page(permission=Permission.MANAGE_ALL_TOKENS)
 def everyones_tokens(request: SignedInRequest) -> HttpResponse:
     """List the tokens of all members."""
-    context = {"tokens": tokens.everyones(request.actor), "now": timezone.now()}
+    page = Paginator(tokens.everyones(request.actor), ROWS_A_PAGE).get_page(request.GET.get("page"))
+    context = {"tokens": page, "now": timezone.now()}
     return render(request, "accounts/everyones_tokens.html", context)
 
 

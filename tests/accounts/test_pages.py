@@ -434,6 +434,18 @@ def test_nobody_but_an_admin_deletes_somebody_elses_token(
     assert not tokens.own(editor.actor).exists()
 
 
+def test_everyones_tokens_come_fifty_a_page(admin: Member) -> None:
+    for number in range(51):
+        admin.token(name=f"Job {number}")
+
+    first = text_of(admin.client.get("/o/acme/settings/tokens/"))
+    second = text_of(admin.client.get("/o/acme/settings/tokens/?page=2"))
+
+    assert "Job 50" in first
+    assert "Job 0 " not in first
+    assert "Job 0 " in second
+
+
 # Members, profile, audit log
 
 

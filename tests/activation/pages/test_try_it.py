@@ -125,6 +125,7 @@ def test_an_empty_redis_has_no_sample(page, synced, redis_client, admin):
     said = text(admin.client.post(page, {"source": synced.public_id, "sample": "1"}))
 
     assert "No profile with an id of the type email was found quickly. Type an id yourself." in said
+    assert "optional" not in said
     assert not AuditEvent.objects.filter(action="api_tried").exists()
 
 
