@@ -20,6 +20,7 @@ MAX_BATCH_IDS = 1_000
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 # What a body of POST may ask for beyond the contract (`activation.api.options`).
 OPTIONS = frozenset({"views", "traits", "include", "maxAgeSeconds"})
+TOO_DEEP = "The body is nested too deeply."
 NO_ID = "id should have at least one item"
 
 
@@ -159,6 +160,8 @@ def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:
     except orjson.JSONDecodeError as error:
         if "infinity" in error.msg:
             return _with_exact_numbers(raw)
+        if "depth limit" in error.msg:
+            raise BodyInvalid(TOO_DEEP) from None
         raise BodyInvalid(f"The body is not valid JSON (line {error.lineno}, column {error.colno}).") from None
 
 
@@ -210,8 +213,8 @@ def _with_exact_numbers(raw: bytes) -> Any:
         body = json.loads(raw.decode(), parse_int=_LargeNumber)
         # Refuses what no answer could repeat: lone surrogates, and depths that only one of the two parsers takes.
         orjson.dumps(body)
-    except (ValueError, TypeError, RecursionError):
-        raise BodyInvalid("The body is not valid JSON.") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BodyInvalid(TOO_DEEP if "recursion" in str(error).lower() else "The body is not valid JSON.") from None
     return body
 
 
