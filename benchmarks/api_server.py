@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +48,8 @@ class Served:
 def serving(application: str, environment: dict[str, str], body: dict, headers: dict[str, str]) -> Iterator[Served]:
     """Serve an application until the block ends; it has answered the body once."""
     port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port), "--workers", "1"]
-    command += ["--blocking-threads", "4", "--no-ws", "--log-level", "error", application]
+    command = [sys.executable, "-m", "config.serve", "--application", application, "--port", str(port)]
+    command += ["--unready-for", "0", "--drain-for", "0", "--log-level", "error"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/v2/activation"
@@ -90,7 +89,7 @@ def _wait(url: str, body: dict, headers: dict[str, str]) -> None:
             with urllib.request.urlopen(request, timeout=2) as answer:
                 assert json.load(answer)["data"], "the read found nothing"
             return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # URLError is one too
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -43,12 +43,8 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
         machine.pin(server.pid or 0, 1)
         destination = worlds.destination_of(member.actor, server)
         prefix = f"{destination.workspace_id}:{destination.public_id}:"
-        _fill(server, prefix)
-        body = {
-            "entity": "user",
-            "destinationId": destination.public_id,
-            "id": {"type": "email", "value": "a@b.example"},
-        }
+        fill(server, prefix)
+        body = question(destination.public_id)
         headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
         script = api_server.script(folder / "read.lua", headers, f"[==[{json.dumps(body)}]==]")
         bare = {**os.environ, "BARE_REDIS_URL": server.url(), "BARE_KEY_PREFIX": prefix}
@@ -73,7 +69,13 @@ def _report(ours: dict[str, list[Served]], yardstick: list[Served]) -> None:
         print(f"  {name:<16}{rate:>10,.0f} requests/s {cpu:>8.0f} µs CPU/request   p99 {p99:.2f} ms   {ratio:.2f} ×")
 
 
-def _fill(server: EmbeddedServer, prefix: str) -> None:
+def question(destination_id: str) -> dict[str, object]:
+    """Return the body that is sent."""
+    return {"entity": "user", "destinationId": destination_id, "id": {"type": "email", "value": "a@b.example"}}
+
+
+def fill(server: EmbeddedServer, prefix: str) -> None:
+    """Store the profile that is read."""
     import redis
 
     with redis.Redis.from_url(server.url()) as client:

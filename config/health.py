@@ -2,7 +2,8 @@
 
 Alive means that the process answers. Ready means that it can do its work: pages need the database; the API goes on
 without it for `STALE_READS_FOR` seconds with what it knows. Broker, beat and its tick move profiles but answer no
-request, so without them the process is *degraded* and still ready. What was found is remembered for a second: anybody
+request, so without them the process is *degraded* and still ready. A process that is about to leave is not ready, so
+that no more is sent to it. What was found is remembered for a second: anybody
 may ask.
 """
 
@@ -19,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 
 from activation import pulse
 from activation.api.formats import json_answer
+from config import departure
 
 # The WSGI environment tells which work the answering process does (`config.wsgi`).
 ROLE = "activation.role"
@@ -82,11 +84,13 @@ def ready(request: HttpRequest) -> HttpResponse:
     """Tell whether this process can do its work, and which parts are missing: 200 or 503."""
     found = _readiness.findings()
     role = request.META.get(ROLE, WEB)
-    can_serve = found.database or (role == API and found.database_missed_for <= settings.STALE_READS_FOR)
+    knows_enough = found.database or (role == API and found.database_missed_for <= settings.STALE_READS_FOR)
+    can_serve = knows_enough and not departure.this.announced
     parts = {"database": found.database, "broker": found.broker, "beat": found.beat, "tick": found.tick}
     missing = [name for name, works in parts.items() if not works]
     working = "degraded" if missing else "ready"
-    body = {"status": working if can_serve else "unavailable", "role": role, "degraded": missing}
+    unable = "leaving" if departure.this.announced else "unavailable"
+    body = {"status": working if can_serve else unable, "role": role, "degraded": missing}
     return json_answer(orjson.dumps(body), status=200 if can_serve else 503)
 
 

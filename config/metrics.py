@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from accounts.authentication import bearer
 from activation import usage
 from activation.models.usage import LATENCIES_MS, LATENCY_COLUMNS
+from config import queues
 
 _OUTCOMES = {"hits": "hit", "misses": "miss", "errors": "error"}
 
@@ -41,7 +42,17 @@ class _Usage(Collector):
         return iter(())
 
 
+class _Overload(Collector):
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many requests were refused because too many came at once."""
+        refused = CounterMetricFamily("activation_refused", "Requests refused in overload", labels=("queue",))
+        for name, queue in queues.BY_NAME.items():
+            refused.add_metric((name,), queue.refused)
+        yield refused
+
+
 REGISTRY.register(_Usage())
+REGISTRY.register(_Overload())
 
 
 def show(request: HttpRequest) -> HttpResponse:

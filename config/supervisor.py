@@ -152,7 +152,7 @@ def end_leftovers(pids: Path) -> None:
         command = subprocess.run(
             ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
         ).stdout
-        if "granian" in command or "celery" in command:
+        if "config.serve" in command or "celery" in command:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
     pids.unlink(missing_ok=True)
@@ -169,9 +169,8 @@ def children_of_up(folder: Path, *, port: int) -> list[Child]:
     celery = [*python, "celery", "-A", "config"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     commands = {
-        "web": [*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-                "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
-                "config.wsgi:application"],
+        "web": [*python, "config.serve", "--port", str(port), "--unready-for", "0", "--drain-for", "1",
+                "--log-level", "error"],
         "control": [*worker, "-Q", "control", "-c", "1", "-n", "control@%h"],
         "load": [*worker, "-Q", "load", "-c", str(os.cpu_count() or 1), "-n", "load@%h"],
         "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],

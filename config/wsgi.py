@@ -2,7 +2,8 @@
 
 `api` alone is the callable of a separate api process. The lean handler has no sessions, no CSRF, no cookies and no
 page headers; it does not look at the Host header, because nothing it answers contains one. Plain reads are answered
-before it (`activation.api.fast`) unless `FAST_READS` is off.
+before it (`activation.api.fast`) unless `FAST_READS` is off. What is too much is refused before either
+(`config.overload`), and a process that leaves ends its connections (`config.departure`).
 """
 
 import io
@@ -22,7 +23,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from activation import usage
 from activation.api import fast
 from activation.api.bodies import MAX_BATCH_BYTES
-from config import health
+from config import departure, health, queues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,15 +95,28 @@ _REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 lean = ApiHandler()
 usage.keep_writing()
 reads: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
-api: "WSGIApplication" = Named(reads)
-_pages = WSGIHandler()
+_api = Named(queues.api.guard(reads))
+_watched = Named(lean)
+pages = WSGIHandler()
+_pages = queues.pages.guard(pages)
+
+
+def api(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+    """Answer as a separate api process."""
+    if departure.this.under_way:
+        start_response = departure.last_of_connection(environ, start_response)
+    handler = _watched if environ.get("PATH_INFO") in WATCHED_PATHS else _api
+    return handler(environ, start_response)
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
     """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked of them."""
     path: str = environ.get("PATH_INFO", "")
+    if path.startswith(("/v1/", "/v2/")):
+        return api(environ, start_response)
     if path in WATCHED_PATHS:
         environ[health.ROLE] = health.WEB
         return api(environ, start_response)
-    handler = api if path.startswith(("/v1/", "/v2/")) else _pages
-    return handler(environ, start_response)
+    if departure.this.under_way:
+        start_response = departure.last_of_connection(environ, start_response)
+    return _pages(environ, start_response)

@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import redis
 from config.embedded import EmbeddedServer, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY_WITHIN = 30.0
-ENDED_WITHIN = 15.0
+READY_WITHIN = 90.0
+ENDED_WITHIN = 30.0
 SEED = "import django; django.setup(); from tests.contracts import seed; seed.main()"
 # Nothing of the caller's is listening on port 1 of the loopback.
 CLOSED_ADDRESS = "127.0.0.1:1"
@@ -50,6 +50,8 @@ class ApiServer:
     things: Mapping[str, str]
     redis: "redis.Redis"
     workers: int
+    pid: int
+    environment: Mapping[str, str] = field(repr=False)
 
     def ask(
         self, method: str, path: str, *, body: bytes | Iterator[bytes] = b"", headers: Mapping[str, str] | None = None
@@ -93,6 +95,7 @@ def running_server(
     *,
     application: str = "config.wsgi:application",
     workers: int = 1,
+    options: Sequence[str] = (),
     **variables: str,
 ) -> Iterator[ApiServer]:
     """Seed a database under `folder` and run the server on it; `variables` are added to its environment."""
@@ -113,9 +116,9 @@ def running_server(
             [sys.executable, "-c", SEED], cwd=ROOT, env=environment, capture_output=True, check=True
         )
         port = free_port()
-        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "-m", "config.serve", "--application", application, "--port", str(port)]
         process = subprocess.Popen(
-            [*command, "--workers", str(workers), "--blocking-threads", "8", "--no-ws", application],
+            [*command, "--workers", str(workers), "--unready-for", "0", "--drain-for", "1", *options],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -125,7 +128,13 @@ def running_server(
         try:
             with redis.Redis.from_url(customer.url()) as client:
                 server = ApiServer(
-                    port=port, folder=database, redis=client, workers=workers, **json.loads(seeded.stdout)
+                    port=port,
+                    folder=database,
+                    redis=client,
+                    workers=workers,
+                    pid=process.pid,
+                    environment=environment,
+                    **json.loads(seeded.stdout),
                 )
                 _wait_until_ready(server, process)
                 yield server

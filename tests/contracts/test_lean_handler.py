@@ -29,7 +29,7 @@ def test_the_api_handler_has_no_middleware_and_the_pages_keep_theirs():
     assert django_settings.API_MIDDLEWARE == []
     assert outermost(wsgi.lean).__name__ == "_get_response"
     assert "django.contrib.sessions.middleware.SessionMiddleware" in django_settings.MIDDLEWARE
-    assert isinstance(outermost(wsgi._pages), import_string(django_settings.MIDDLEWARE[0]))
+    assert isinstance(outermost(wsgi.pages), import_string(django_settings.MIDDLEWARE[0]))
 
 
 def test_an_answer_of_the_api_sets_no_cookie_and_no_page_header(db):
@@ -43,7 +43,7 @@ def test_a_page_is_none_of_the_apis_business():
     assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("application", [wsgi.application, wsgi.api, wsgi._pages])
+@pytest.mark.parametrize("application", [wsgi.application, wsgi.api, wsgi.pages])
 def test_every_handler_tells_that_it_is_alive_whoever_asks(application):
     answer = call("GET", "/healthz", application=application, HTTP_HOST="localhost")
     assert (answer.status, answer.body) == (200, b'{"status":"ok"}')

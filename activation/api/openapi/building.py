@@ -26,7 +26,7 @@ _PROBLEMS = {
     "422": ("What the body says cannot be used; `fields` says what is wrong with each member.", "Refusal"),
     "429": ("The token's rate is used up.", "Error"),
     "500": ("A fault of ours.", "Error"),
-    "503": ("Redis or our own database does not answer in time.", "Error"),
+    "503": ("Redis or our own database does not answer in time, or too many requests came at once.", "Error"),
 }
 # Of these the codes differ from call to call.
 _OF_THE_CALL = frozenset({"404", "409", "422"})

@@ -1,0 +1,260 @@
+"""`python -m config.serve`: the web and api process, or with `--api` the api process alone.
+
+It is granian with what that has not: enough threads to refuse what is too much (`config.overload`), and listeners that
+belong to the parent, so that workers come and go behind them without a connection lost:
+
+* SIGHUP starts new workers, with the code as it is then, and sees the old ones off once those are ready. If they do not
+  start, the old ones stay.
+* SIGTERM has `/readyz` say 503 for `--unready-for` seconds, and then sees all workers off.
+* A worker that is seen off takes no more connections, ends each with its next answer, and goes when none is left, or
+  after `--drain-for` seconds.
+
+The parent imports neither Django nor anything of ours that may change with an update.
+"""
+
+import argparse
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing import get_context, set_start_method
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from stat import S_ISSOCK
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.log import LogLevels, logger
+from granian.server.mp import MPServer, WorkerProcess
+
+from config import overload
+
+WEB, API = "config.wsgi:application", "config.wsgi:api"
+BACKLOG = 1024
+CONNECTIONS = 4096  # of a worker
+READY_WITHIN = 60.0
+KILLED_AFTER = 10  # seconds beyond those that a worker was given to leave
+LOOKED_EVERY = 0.1
+FIRST_PASSED_SOCKET = 3  # sd_listen_fds(3)
+ANNOUNCE, LEAVE = signal.SIGUSR1, signal.SIGUSR2
+
+
+class Server(MPServer):
+    """granian, whose listeners are the parent's."""
+
+    def __init__(self, *, unready_for: float, drain_for: float, **options: Any) -> None:
+        super().__init__(
+            interface=Interfaces.WSGI,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS,
+            respawn_failed_workers=True,
+            **options,
+        )
+        self._unready_for, self._drain_for = unready_for, drain_for
+        self._listeners: list[socket.socket] = []
+        self._ready: dict[WorkerProcess, Event] = {}
+
+    def _init_shared_socket(self) -> None:
+        """Open a listener for each worker, among which the system shares the connections."""
+        self._ssp = self._shd = None
+        self._listeners = passed_listeners(self.workers) or [
+            listen(self.bind_addr, self.bind_port) for _ in range(self.workers)
+        ]
+
+    def _drop_shared_socket(self) -> None:
+        """Keep the listeners until the workers leave (`_stop_workers`)."""
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]  # as granian has it
+        ready = get_context("spawn").Event()
+        self._sso = (self._listeners[idx], ready, self._drain_for)
+        worker = super()._spawn_worker(idx, target, callback_loader)
+        self._ready[worker] = ready
+        return worker
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """Put new workers in the place of old ones, which leave when the new ones are ready."""
+        leaving = []
+        for idx in workers:
+            self.respawned_wrks[idx] = time.monotonic()
+            worker = self._spawn_worker(idx, spawn_target, target_loader)
+            worker.interrupt_by_parent = True  # its end is no reason to start it again until it was ready
+            worker.start()
+            if not became_ready(worker, self._ready.pop(worker)):
+                logger.error("A new worker did not start; the old ones stay.")
+                worker.kill()
+                break
+            worker.interrupt_by_parent = False
+            leaving.append(self.wrks[idx])
+            self.wrks[idx] = worker
+        self._see_off(leaving)
+        self._metrics.incr_spawn(len(leaving))
+
+    def _stop_workers(self) -> None:
+        self.main_loop_interrupt.clear()
+        for worker in self.wrks:
+            tell(worker, ANNOUNCE)
+        self.main_loop_interrupt.wait(self._unready_for)  # a second signal cuts it short
+        for listener in self._listeners:
+            listener.close()  # theirs are the last then, and nobody waits at a door that stays shut
+        self._see_off(self.wrks)
+        self.wrks.clear()
+
+    def _see_off(self, workers: list[WorkerProcess]) -> None:
+        for worker in workers:
+            worker.interrupt_by_parent = True
+            tell(worker, LEAVE)
+        until = time.monotonic() + self._drain_for + KILLED_AFTER
+        for worker in workers:
+            worker.join(max(0.1, until - time.monotonic()))
+            if worker.is_alive():
+                logger.warning("A worker did not leave in time and is killed.")
+                worker.kill()
+                worker.join()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a listener that shares its port with others of ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.bind((host, port))
+    listener.listen(BACKLOG)
+    return listener
+
+
+def passed_listeners(workers: int) -> list[socket.socket]:
+    """Return the listener that systemd passed, once for each worker; none where it passed none."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    return [socket.socket(fileno=os.dup(FIRST_PASSED_SOCKET)) for _ in range(workers)]
+
+
+def became_ready(worker: WorkerProcess, ready: Event) -> bool:
+    """Wait until a worker can answer; False if it ended or takes too long."""
+    until = time.monotonic() + READY_WITHIN
+    while not ready.wait(LOOKED_EVERY):
+        if not worker.is_alive() or time.monotonic() > until:
+            return False
+    return True
+
+
+def tell(worker: WorkerProcess, what: signal.Signals) -> None:
+    """Send a signal to a worker that is still there."""
+    if worker.is_alive():
+        with suppress(ProcessLookupError):
+            os.kill(worker.inner.pid, what)
+
+
+def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *rest: Any) -> None:
+    """Be a worker. Runs in a process of its own that knows nothing but its arguments."""
+    listener, ready, drain_for = sock[1]
+    address, number = listener.getsockname()[:2], listener.detach()
+    for number_of_signal in (ANNOUNCE, LEAVE):
+        signal.signal(number_of_signal, signal.SIG_IGN)
+
+    def load() -> Any:
+        target = callback_loader()
+        from config import departure
+
+        def leave(*_: object) -> None:
+            if not departure.this.under_way:
+                departure.this.under_way = True
+                shut_door(number)
+                threading.Thread(target=end_when_empty, args=(address, drain_for), daemon=True).start()
+
+        signal.signal(ANNOUNCE, lambda *_: setattr(departure.this, "announced", True))
+        signal.signal(LEAVE, leave)
+        ready.set()
+        return target
+
+    details = (BACKLOG,) if sys.platform in {"linux", "freebsd"} else ()
+    holder = SocketHolder(number, False, *details)  # type: ignore[call-arg]  # its stub names none
+    MPServer._spawn_wsgi_worker(  # noqa: SLF001 - granian has no other name for it; its version is pinned
+        worker_id, process_name, load, ((None, holder), None), *rest
+    )
+
+
+def shut_door(number: int) -> None:
+    """Take no more connections from a listener that other processes share.
+
+    Closing it is up to who made it, and its queue belongs to the others. So another listener, which nobody knows,
+    takes its place in this process.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as nowhere:
+        nowhere.setblocking(False)
+        os.dup2(nowhere.fileno(), number, inheritable=False)
+
+
+def end_when_empty(address: tuple[str, int], seconds: float) -> None:
+    """End this process as soon as nobody is connected, or after some seconds; granian finishes what is under way."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and any_connected(address[1]):
+        time.sleep(LOOKED_EVERY)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def any_connected(port: int) -> bool:
+    """Tell whether this process holds a connection that came in by a port."""
+    return any(_came_in_by(int(file.name), port) for file in Path("/dev/fd").iterdir())
+
+
+def _came_in_by(number: int, port: int) -> bool:
+    try:
+        if not S_ISSOCK(os.fstat(number).st_mode):
+            return False
+        with socket.socket(fileno=os.dup(number)) as sock:
+            listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            name = sock.getsockname()
+            return not listens and isinstance(name, tuple) and name[1:2] == (port,)
+    except OSError:
+        return False  # closed meanwhile
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m config.serve")
+    parser.add_argument("--api", dest="application", action="store_const", const=API, default=WEB, help="the API alone")
+    parser.add_argument("--application", help=argparse.SUPPRESS)  # the benchmarks' yardstick
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1, help="processes; about one for each core")
+    parser.add_argument("--unready-for", type=float, default=5, help="seconds between SIGTERM and the door's closing")
+    parser.add_argument("--drain-for", type=float, default=10, help="seconds that connections have to end")
+    parser.add_argument("--log-level", default="info", choices=[level.value for level in LogLevels])
+    return parser.parse_args(arguments)
+
+
+def requests_at_once() -> int:
+    """Return what `API_REQUESTS_AT_ONCE` says; what is wrong with it is said by the workers."""
+    text = os.environ.get("API_REQUESTS_AT_ONCE", "")
+    return int(text) if text.isdigit() and int(text) else overload.API_REQUESTS_AT_ONCE
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until a signal ends it."""
+    asked = options(arguments)
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    set_start_method("spawn")
+    Server(
+        target=asked.application,
+        address=asked.host,
+        port=asked.port,
+        workers=asked.workers,
+        blocking_threads=overload.threads(requests_at_once()),
+        log_level=LogLevels(asked.log_level),
+        unready_for=asked.unready_for,
+        drain_for=asked.drain_for,
+    ).serve(spawn_target=work)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
