@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from activation.handles import Handle
 from activation.models.usage import LATENCIES_MS, LATENCY_COLUMNS, UsageHour, counters
+from activation.timing import spent
 
 # More kinds of requests than this in five seconds are not told apart; with tokens of one organisation it is far away.
 MOST_KINDS = 10_000
@@ -65,6 +66,7 @@ class Collector:
         times: int = 1,
     ) -> None:
         """Count a look-up and how long it took, or several that took it together."""
+        spent.redis += seconds
         with self._lock:
             counts = self._of(handle, token_id, entity, id_type)
             counts["requests"] += times

@@ -24,6 +24,7 @@ from activation import usage
 from activation.api import fast
 from activation.api.bodies import MAX_BATCH_BYTES
 from config import departure, health, queues
+from config.server_timing import from_its_turn_on, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,7 @@ _REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 lean = ApiHandler()
 usage.keep_writing()
 reads: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
-_api = Named(queues.api.guard(reads))
+_api = Named(timed(queues.api.guard(from_its_turn_on(reads))))
 _watched = Named(lean)
 pages = WSGIHandler()
 _pages = queues.pages.guard(pages)

@@ -112,9 +112,7 @@ def running_server(
             "SILENT_ADDRESS": f"127.0.0.1:{silent.getsockname()[1]}",
             **variables,
         }
-        seeded = subprocess.run(
-            [sys.executable, "-c", SEED], cwd=ROOT, env=environment, capture_output=True, check=True
-        )
+        seeded = _seed(environment)
         port = free_port()
         command = [sys.executable, "-m", "config.serve", "--application", application, "--port", str(port)]
         process = subprocess.Popen(
@@ -134,12 +132,17 @@ def running_server(
                     workers=workers,
                     pid=process.pid,
                     environment=environment,
-                    **json.loads(seeded.stdout),
+                    **seeded,
                 )
                 _wait_until_ready(server, process)
                 yield server
         finally:
             _end(process)
+
+
+def _seed(environment: Mapping[str, str]) -> Any:
+    command = [sys.executable, "-c", SEED]
+    return json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -14,6 +14,11 @@ ALL: dict[str, dict[str, Any]] = {
     "X-Request-ID": _header(
         "The `X-Request-ID` of the request, of up to 128 visible characters.", text(example="order-4711"), always=False
     ),
+    "Server-Timing": _header(
+        "Where the time went, in ms, for who sends `X-Server-Timing`: waiting for a turn, for Redis, and in all.",
+        text(example="queue;dur=0.012, redis;dur=0.214, total;dur=0.391"),
+        always=False,
+    ),
     "RateLimit-Limit": _header(
         "Requests per second that the token may make; for tokens with a rate.", text(example="50"), always=False
     ),
@@ -29,7 +34,8 @@ ALL: dict[str, dict[str, Any]] = {
     "Allow": _header("The methods that are allowed.", text(example="POST, DELETE"), always=True),
     "Location": _header("The address of what was made, or of the test that goes on.", text(), always=True),
 }
-ON_EVERY_ANSWER = ("X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_FOR_ANYBODY = ("X-Request-ID", "Server-Timing")
+ON_EVERY_ANSWER = (*_FOR_ANYBODY, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _BY_STATUS = {
     "202": ("Location",),
     "401": ("WWW-Authenticate",),
@@ -42,6 +48,6 @@ _NO_RATE = frozenset({"401"})
 
 def of(status: str, *more: str) -> dict[str, Any]:
     """Return the headers of an answer with a status, as references."""
-    usual = ("X-Request-ID",) if status in _NO_RATE else ON_EVERY_ANSWER
+    usual = _FOR_ANYBODY if status in _NO_RATE else ON_EVERY_ANSWER
     names = (*usual, *_BY_STATUS.get(status, ()), *more)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
