@@ -14,6 +14,9 @@ from activation.preconditions import grants_sql
 _DESTINATION, _VIEWS = "destination", "views"
 _REPAIRED_AT = {
     "refused": _DESTINATION,
+    "wrongpass": _DESTINATION,
+    "noauth": _DESTINATION,
+    "nopassword": _DESTINATION,
     "address_refused": _DESTINATION,
     "certificate_refused": _DESTINATION,
     "client_certificate_refused": _DESTINATION,

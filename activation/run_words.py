@@ -24,9 +24,15 @@ FAILURES: dict[str, str] = {
     "unencodable": "A value cannot be written as JSON",
 }
 
+_TYPE_AGAIN = "Correct the user or the password of the destination, then press Sync Now."
+
 # What to do about an error of a run; the error itself says what happened.
 _CURES: dict[str, str] = {
-    "refused": "Correct the user or the password of the destination, then press Sync Now.",
+    "refused": _TYPE_AGAIN,
+    "wrongpass": _TYPE_AGAIN,
+    "noauth": _TYPE_AGAIN,
+    "nopassword": _TYPE_AGAIN,
+    "noperm": "Give the Redis user the rights that the guide lists, then press Sync Now.",
     "address_refused": "This address may not be dialled from here. Ask whoever runs this installation.",
     "certificate_refused": "Check the CA certificate of the destination, then press Sync Now.",
     "misconfigured": "Compare the destination's settings with your provider's, then press Sync Now.",

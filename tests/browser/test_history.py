@@ -79,7 +79,7 @@ def test_the_history_is_narrowed_by_what_the_address_says(installation, java_scr
         page.get_by_role("button", name="Show", exact=True).click()
         expect(page.get_by_role("heading", name="Nothing was found")).to_be_visible()
         visitor.look()
-        page.get_by_role("link", name="Show everything").first.click()
+        page.get_by_role("button", name="Show everything").first.click()
         expect(syncs).to_have_count(len(journey.VIEWS))
         syncs.first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of")

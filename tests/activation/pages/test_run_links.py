@@ -58,7 +58,7 @@ def test_the_profiles_run_it_read_is_a_link_to_the_time_line(activation, runs, v
 
 @pytest.mark.parametrize(
     ("code", "offered"),
-    [("refused", "Edit the connection"), ("relation_missing", "See where the views are"), ("stalled", "Sync Now")],
+    [("wrongpass", "Edit the connection"), ("relation_missing", "See where the views are"), ("stalled", "Sync Now")],
 )
 def test_a_failed_run_offers_to_repair_it_and_to_sync_again(runs, admin, code, offered):
     fail(runs[-1], code)
