@@ -5,6 +5,7 @@ least; `make fuzz` makes ten times as many as `make test`. Each test counts its 
 printed at the end.
 """
 
+import gzip
 import os
 import re
 from contextlib import suppress
@@ -106,6 +107,11 @@ def test_anybody_may_read_the_document(server: ApiServer):
     answer = server.ask("GET", "/v2/openapi.json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json["paths"] == document()["paths"]
+    packed = server.ask("GET", "/v2/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert (packed.headers["content-encoding"], packed.headers["cache-control"]) == ("gzip", "public, max-age=300")
+    assert gzip.decompress(packed.body) == answer.body
+    kept = server.ask("GET", "/v2/openapi.json", headers={"If-None-Match": answer.headers["etag"]})
+    assert (kept.status, kept.body) == (304, b"")
     refused = server.ask("POST", "/v2/openapi.json")
     assert (refused.status, refused.json["code"]) == (405, "method_not_allowed")
 

@@ -51,3 +51,8 @@ def of(status: str, *more: str) -> dict[str, Any]:
     usual = _FOR_ANYBODY if status in _NO_RATE else ON_EVERY_ANSWER
     names = (*usual, *_BY_STATUS.get(status, ()), *more)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def tagged() -> dict[str, Any]:
+    """Return the headers of an answer that is the same for everybody."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", "ETag")}

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from activation.api.formats import MEDIA_TYPE
 from activation.api.openapi import (
     answer_headers,
     building,
@@ -19,7 +18,7 @@ from activation.api.openapi import (
     schemas,
     suppressions,
 )
-from activation.api.requests import ApiView
+from activation.api.requests import ApiView, delivered
 
 _ABOUT = (
     "Read and delete your customers' profiles in real time, start syncs and read how they went, and set up projects, "
@@ -48,8 +47,9 @@ class DocumentView(ApiView):
 
     def get(self, request: Request) -> HttpResponse:
         """Answer with the document."""
-        body = orjson.dumps(document())
-        return HttpResponse(body, content_type=MEDIA_TYPE, headers={"Cache-Control": "public, max-age=300"})
+        answer = delivered(orjson.dumps(document()), request)
+        answer["Cache-Control"] = "public, max-age=300"
+        return answer
 
 
 @cache

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from activation import handles
-from activation.api import errors
+from activation.api import bodies, errors
 from activation.api.openapi.schemas import Schema
 
 
@@ -76,7 +76,7 @@ ALL: tuple[Code, ...] = (
         "The sync is turned off, or the feature view is no longer in the specification.",
         "This source is not synced any more.",
     ),
-    Code("413", "too_large", "The body is larger than the call takes.", "The body must be at most 65,536 bytes."),
+    Code("413", "too_large", "The body is larger than the call takes.", str(bodies.BodyTooLarge())),
     Code(
         "422",
         "invalid_fields",

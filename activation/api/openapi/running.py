@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from activation.api.openapi import answer_headers
 from activation.api.openapi.schemas import Schema, obj, text
 
 _TAG = "Operation"
@@ -28,7 +29,19 @@ def _json(about: str, schema: Schema, example: Any = None) -> dict[str, Any]:
 
 def _document() -> dict[str, Any]:
     schema = obj(("openapi", "info", "paths"), openapi=text(), info={"type": "object"}, paths={"type": "object"})
-    return _open("readDocument", "Read this API as an OpenAPI document", {"200": _json("The document.", schema)})
+    made = _open(
+        "readDocument",
+        "Read this API as an OpenAPI document",
+        {
+            "200": _json(
+                "The document.", schema, {"openapi": "3.1.1", "info": {"title": "Activation API"}, "paths": {}}
+            ),
+            "304": {"description": "It is as `If-None-Match` says that the caller has it."},
+        },
+    )
+    for answer in made["responses"].values():
+        answer["headers"] = answer_headers.tagged()
+    return made
 
 
 def _alive() -> dict[str, Any]:
