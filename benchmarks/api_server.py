@@ -82,7 +82,7 @@ def ask(url: str, script: Path, seconds: int, *, core: int | None = None) -> Ans
 
 
 def _wait(url: str, body: dict, headers: dict[str, str]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while True:
         try:
             request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)
