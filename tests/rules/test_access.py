@@ -9,16 +9,11 @@ from dataclasses import dataclass
 import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
-from django.utils import timezone
 
-from accounts import invitations
-from accounts.models import Membership, Organisation, PersonalAccessToken
+from accounts.models import Organisation
 from accounts.roles import Role
-from activation.models import Activation, DestinationProbe, Preview, RedisDestination, Source, SyncRun
-from config import demo_warehouse
-from projects import projects
-from projects.models import Warehouse, WarehouseCheck, WarehouseKind
 from tests.cast import Member
+from tests.rules.holdings import one_of_everything
 
 VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
 STRENGTH = {VIEWER: 0, EDITOR: 1, ADMIN: 2}
@@ -249,67 +244,7 @@ OF_ORGANISATIONS = [address for address in addresses() if "organisation" in addr
 @pytest.fixture
 def parts(admin: Member, editor: Member) -> dict[str, object]:
     """One of everything Acme can have, by the names of the addresses' parts."""
-    now = timezone.now()
-    organisation = admin.organisation
-    warehouse = Warehouse.objects.create(
-        organisation=organisation, name="Files", kind=WarehouseKind.DUCKDB, settings={"file": "a.duckdb"}
-    )
-    project = projects.create(
-        name="Customers",
-        warehouse=warehouse,
-        output_schema="profiles",
-        specification_text=demo_warehouse.PB_PROJECT,
-        by=admin.actor,
-        now=now,
-    )
-    destination = RedisDestination.objects.create(
-        organisation=organisation, workspace_id=organisation.public_id, name="Redis", settings={"address": "r:6379"}
-    )
-    activation = Activation.objects.create(project=project, destination=destination, enabled_by=admin.user.email)
-    source = Source.objects.create(
-        activation=activation, destination=destination, entity="user", id_type="email", feature_view="v"
-    )
-    run = SyncRun.objects.create(source=source, trigger=SyncRun.Trigger.PERSON)
-    probe = DestinationProbe.objects.create(
-        organisation=organisation, project=project, settings={"address": "r:6379"}, requested_by=admin.user.email
-    )
-    preview = Preview.objects.create(source=source, requested_by=admin.user.email)
-    check = WarehouseCheck.objects.create(warehouse=warehouse, requested_by=admin.user.email, created_at=now)
-    editor.token()
-    return {
-        "organisation": organisation.slug,
-        "format": "csv",
-        "member": Membership.objects.get(user=editor.user).public_id,
-        "invitation": invitations.invite(
-            email="new@acme.example", role=VIEWER, by=admin.actor, now=now
-        ).invitation.public_id,
-        "public_part": PersonalAccessToken.objects.get(owner=editor.user).public_part,
-        "project": project.slug,
-        "entity": "user",
-        "warehouse": warehouse.public_id,
-        "kind": "duckdb",
-        "check": check.public_id,
-        "probe": probe.public_id,
-        **own_probes(destination),
-        "destination": destination.public_id,
-        "source": source.public_id,
-        "run": run.public_id,
-        "preview": preview.public_id,
-    }
-
-
-def own_probes(destination: RedisDestination) -> dict[str, str]:
-    """Make a connection test of each page of the destination that has its own; by the page's name."""
-    return {
-        f"activation:{purpose}_probe": DestinationProbe.objects.create(
-            organisation=destination.organisation,
-            destination=destination,
-            purpose=purpose,
-            settings={"address": "r:6379"},
-            requested_by="ada@acme.example",
-        ).public_id
-        for purpose in ("move", "edit")
-    }
+    return one_of_everything(admin, editor)
 
 
 def test_every_address_has_its_decision():
