@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
-PARTS = ("syncs", "incremental", "workers", "busy-reads", "profile-memory", "reads", "overload")
+PARTS = ("syncs", "incremental", "workers", "busy-reads", "profile-memory", "reads", "overload", "pages")
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
     from django.core.management import call_command
 
-    from benchmarks import busy_reads, incremental, machine, overload, profile_memory, reads, sync_load, workers
+    from benchmarks import busy_reads, incremental, machine, overload, pages, profile_memory, reads, sync_load, workers
 
     print(machine.describe())
     call_command("migrate", verbosity=0)
@@ -58,6 +58,8 @@ def main() -> None:
             reads.run(folder, pairs=options.pairs, seconds=options.seconds)
         if "overload" in parts:
             overload.run(folder)
+        if "pages" in parts:
+            pages.run(folder)
 
 
 if __name__ == "__main__":
