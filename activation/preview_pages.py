@@ -10,6 +10,7 @@ from activation.engine.errors import UnexpectedType
 from activation.engine.previews import Document
 from activation.models import Preview
 from activation.offers import Offer
+from projects.shares import percent
 
 # A share of NULLs that moved by more is pointed at.
 _POINTS = 10.0
@@ -134,26 +135,16 @@ def _column(column: Mapping[str, Any], changed: int) -> ColumnLine:
         note = "Left out of the comparison"
     elif column["alone"]:
         note = f"The only difference in {column['alone']:,}"
-    return ColumnLine(column["name"], int(column["rows"]), _percent(int(column["rows"]), changed), note)
+    return ColumnLine(column["name"], int(column["rows"]), percent(int(column["rows"]), changed), note)
 
 
 def _null(each: Mapping[str, Any], rows: int, base_rows: int | None) -> NullLine:
     now, before = int(each["now"]), each["before"]
     if before is None or not base_rows or not rows:
-        return NullLine(each["name"], _percent(now, rows), "", "")
+        return NullLine(each["name"], percent(now, rows), "", "")
     points = 100 * now / rows - 100 * before / base_rows
     moved = f"{'up' if points > 0 else 'down'} {abs(points):.0f} points" if abs(points) > _POINTS else ""
-    return NullLine(each["name"], _percent(now, rows), _percent(before, base_rows), moved)
-
-
-def _percent(part: int, whole: int) -> str:
-    """Say a share so that only none is 0 % and only all is 100 %."""
-    if not whole:
-        return ""
-    if part in {0, whole}:
-        return f"{100 * part // whole} %"
-    share = 100 * part / whole
-    return f"{min(max(share, 0.1), 99.9):.1f} %"
+    return NullLine(each["name"], percent(now, rows), percent(before, base_rows), moved)
 
 
 def _becomes(document: Document) -> tuple[str, str]:

@@ -26,6 +26,7 @@ app.conf.update(
         "activation.finish": {"queue": "load"},
         "activation.preview": {"queue": "load"},
         "activation.reconcile": {"queue": "load"},
+        "projects.count_view": {"queue": "load"},
         "projects.run_profiles": {"queue": "runner"},
     },
     broker_connection_retry_on_startup=True,

@@ -37,6 +37,8 @@ PAGES: dict[str, str] = {
     "accounts:overview": "watching#the-overview",
     "projects:check": "troubleshooting#connecting-a-warehouse",
     "projects:check_warehouse": "troubleshooting#connecting-a-warehouse",
+    "projects:count": "profile-lookup#what-is-there",
+    "projects:detail": "profile-lookup#what-is-there",
     "projects:warehouse": "enabling#1-the-warehouse",
     "projects:warehouse_delete": "enabling#1-the-warehouse",
     "projects:warehouse_edit": "enabling#1-the-warehouse",

@@ -80,7 +80,7 @@ class Project(models.Model):
     `specification` holds `projects.specification.ProjectSpecification` as plain values; its revision grows when the
     text, the warehouse or the output schema changes. `placements` maps a feature view's name to `{"schema",
     "relation", "id_column", "chosen": [...]}`, names as the catalogue tells them (`projects.placements`); `catalogue`
-    keeps what a person can choose from: `{"relations": [...], "columns": {view: [...]}}`.
+    keeps what a person can choose from: `{"relations": [...], "columns": {view: [...]}}`, and `"types"` beside.
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -107,6 +107,38 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ViewCount(models.Model):
+    """How many rows a feature view has, and how many NULLs each of its columns, as last counted.
+
+    A page puts it to QUEUED, a worker counts; the figures of the last count stay until the next one ends. `relation`
+    is what was counted, `columns` a list of `{"name", "type", "nulls"}` in the view's order.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="view_counts")
+    feature_view = models.CharField(max_length=255)
+    state = models.CharField(max_length=10, choices=CheckState, default=CheckState.QUEUED)
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField()
+    attempt = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True)
+    relation = models.JSONField(default=list)
+    rows = models.BigIntegerField(null=True)
+    columns = models.JSONField(default=list)
+    counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("project", "feature_view"), name="view_counted_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.feature_view}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits for a worker or is being counted."""
+        return self.state in {CheckState.QUEUED, CheckState.RUNNING}
 
 
 class FormerSlug(models.Model):

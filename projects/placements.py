@@ -65,14 +65,21 @@ def look_up(project: Project, warehouse: Warehouse, *, now: datetime) -> list[Se
     relations = warehouse.relations(schema)
     placements: dict[str, dict[str, Any]] = {}
     columns: dict[str, list[str]] = {}
+    types: dict[str, list[str]] = {}
     for entity, view in from_plain(project.specification).views():
         former = project.placements.get(view.name, {})
         relation = _kept(former, "relation", relations) or _first(candidate_relations(entity.name, view), relations)
         if relation is not None:
             described = warehouse.describe(Relation(schema, relation))
             columns[view.name] = [column.name for column in described]
+            types[view.name] = [column.type for column in described]
             placements[view.name] = _found(former, schema, relation, view.id_type, columns[view.name])
-    catalogue = {"schema": schema, "relations": sorted(relations)[:MAX_OFFERED], "columns": columns}
+    catalogue = {
+        "schema": schema,
+        "relations": sorted(relations)[:MAX_OFFERED],
+        "columns": columns,
+        "types": types,
+    }
     _store(project, placements, catalogue, now=now)
     return served_views(project)
 

@@ -5,8 +5,8 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from projects import checks, runner, runs
-from projects.models import ProfilesRun, WarehouseCheck
+from projects import checks, counts, runner, runs
+from projects.models import ProfilesRun, ViewCount, WarehouseCheck
 
 _EXPIRES = 60
 
@@ -35,6 +35,20 @@ def wake_runner(run: ProfilesRun) -> None:
         log.warning("wake_up_lost", task="projects.run_profiles")
 
 
+def wake_counter(count: ViewCount) -> None:
+    """Wake a worker for a count; as `wake` is, made up for by the tick."""
+    try:
+        count_view.apply_async(kwargs={"count": count.pk}, expires=_EXPIRES, retry=False)
+    except OperationalError:
+        log.warning("wake_up_lost", task="projects.count_view")
+
+
+@shared_task(name="projects.count_view")
+def count_view(*, count: int, **_: object) -> None:
+    """Count a feature view's rows and NULLs."""
+    counts.run(count, now=timezone.now())
+
+
 @shared_task(name="projects.look_for_runs")
 def look_for_runs(**_: object) -> None:
     """Send out a look at every project's registry that is due, and the checks and runs that nobody has taken."""
@@ -43,6 +57,8 @@ def look_for_runs(**_: object) -> None:
         look_at_registry.apply_async(kwargs={"project": project}, expires=_EXPIRES)
     for check in checks.waiting(now=now):
         check_warehouse.apply_async(kwargs={"check": check}, expires=_EXPIRES)
+    for count in counts.waiting(now=now):
+        count_view.apply_async(kwargs={"count": count}, expires=_EXPIRES)
     runner.give_up_lost(now=now)
     for run in runner.waiting():
         run_profiles.apply_async(kwargs={"run": run}, expires=_EXPIRES)

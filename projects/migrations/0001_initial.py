@@ -120,4 +120,25 @@ class Migration(migrations.Migration):
             model_name='warehousecheck',
             index=models.Index(fields=['warehouse', '-created_at'], name='check_newest_first'),
         ),
+        migrations.CreateModel(
+            name='ViewCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('feature_view', models.CharField(max_length=255)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('passed', 'Passed'), ('failed', 'Failed')], default='queued', max_length=10)),
+                ('requested_by', models.CharField(max_length=254)),
+                ('requested_at', models.DateTimeField()),
+                ('attempt', models.PositiveSmallIntegerField(default=0)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('error', models.CharField(blank=True, max_length=500)),
+                ('relation', models.JSONField(default=list)),
+                ('rows', models.BigIntegerField(null=True)),
+                ('columns', models.JSONField(default=list)),
+                ('counted_at', models.DateTimeField(null=True)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='view_counts', to='projects.project')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('project', 'feature_view'), name='view_counted_once')],
+            },
+        ),
     ]

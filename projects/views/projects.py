@@ -1,31 +1,21 @@
 """Projects: the list, creating one, and the Entities tab with the places of its views."""
 
-from dataclasses import dataclass
-
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from projects import access, checks, connections, placements, projects, tasks
+from projects import access, checks, connections, counts, entity_pages, placements, projects, tasks
 from projects.forms import NewProjectForm, PlacementForm
 from projects.models import Project
 from projects.next_steps import next_step
 from projects.pages import project_page
-from projects.placements import ChoiceUnknown, ProjectChanged, ServedView
+from projects.placements import ChoiceUnknown, ProjectChanged
 from projects.problems import SpecificationProblems
 from projects.projects import NameTaken
-from projects.specification import Entity, from_plain, missing_feature_views
-
-
-@dataclass(frozen=True)
-class EntityCard:
-    """An entity with the views that are served of it."""
-
-    entity: Entity
-    views: list[ServedView]
+from projects.specification import from_plain, missing_feature_views
 
 
 @require_safe
@@ -80,19 +70,28 @@ def entities(request: SignedInRequest, project: Project) -> HttpResponseBase:
     specification = from_plain(project.specification)
     views = placements.served_views(project)
     check = checks.latest_check(project.warehouse, project=project)
+    cards = entity_pages.cards(project, specification)
     context = {
         "project": project,
         "specification": specification,
-        "cards": [
-            EntityCard(entity, [view for view in views if view.entity == entity.name])
-            for entity in specification.entities
-        ],
+        "cards": cards,
+        "counting": any(card.counting for card in cards),
+        "countable": any(view.relation is not None for view in views),
         "missing": missing_feature_views(specification),
         "check": check,
         "grants": connections.grants_of(project.warehouse, project.output_schema),
         "next_step": next_step(project, views=views, check=check),
     }
     return render(request, "projects/entities.html", context)
+
+
+@require_POST
+@project_page(permission=Permission.EDIT_PROJECTS)
+def count(request: SignedInRequest, project: Project) -> HttpResponseBase:
+    """Ask for the views' rows and NULLs to be counted."""
+    for row in counts.request(project, by=request.actor, now=timezone.now()):
+        tasks.wake_counter(row)
+    return see_other("projects:detail", organisation=request.organisation.slug, project=project.slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

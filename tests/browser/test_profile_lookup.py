@@ -1,4 +1,6 @@
-"""*Profile Lookup* as people use it: found and filtered, missed and explained, deleted; and who does not see it."""
+"""Entities and *Profile Lookup* as people use them: counted, found and filtered, missed and explained, deleted; and who does not see it."""
+
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -30,6 +32,21 @@ def look_up(visitor: Visitor, value: str) -> None:
     field = visitor.page.get_by_label("Id", exact=True)
     field.fill(value)
     field.press("Enter")
+
+
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_an_admin_has_rows_and_nulls_counted(installation, java_script):
+    with installation.visit(java_script=java_script) as visitor:
+        visitor.goto("/")
+        journey.create_project(visitor, f"Counted {int(java_script)}")
+        row = visitor.page.get_by_role("row", name="features_by_email")
+        expect(row).to_contain_text("not counted")
+        visitor.press("Count now")
+        visitor.wait_for(row.get_by_text(re.compile(r"^\d+$")))
+        visitor.page.get_by_text("columns of features_by_email").click()
+        columns = visitor.page.get_by_role("group", name="Columns of features_by_email")
+        expect(columns.get_by_role("row", name="user_main_id")).to_contain_text("0 %")
+        visitor.look()
 
 
 @pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])

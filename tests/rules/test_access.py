@@ -47,6 +47,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "projects:new": (EDITOR, EDITOR),
     "projects:home": (VIEWER, NOT_ALLOWED),
     "projects:detail": (VIEWER, NOT_ALLOWED),
+    "projects:count": (NOT_ALLOWED, EDITOR),
     "projects:placement": (EDITOR, EDITOR),
     "projects:check_project": (NOT_ALLOWED, EDITOR),
     "projects:settings": (VIEWER, EDITOR),
