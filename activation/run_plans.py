@@ -13,7 +13,7 @@ from activation.engine.snapshots import SnapshotPlan
 from activation.models import Source, SyncRun
 
 # Grows with every change to how rows are hashed or encoded, so that the next sync writes every row anew.
-FORMAT = 1
+FORMAT = 2
 
 # Why a run is full. Beside these a source says its own (`Source.full_next`), and so does who asked.
 REASONS = {

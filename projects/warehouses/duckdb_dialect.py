@@ -58,13 +58,13 @@ class DuckDBDialect:
         return Value(column.name, expression, kind)
 
     def row_hash(self, columns: Sequence[Column]) -> str:
-        """Expression: the MD5 of the values' texts with bars between them; see `_hashed`."""
+        """Expression: the MD5, as a number, of the values' texts with bars between them; see `_hashed`."""
         texts = ", '|', ".join(_hashed(self.quote(column.name), _parsed(column)) for column in columns)
-        return f"md5(concat({texts or chr(39) * 2}))"
+        return f"md5_number(concat({texts or chr(39) * 2}))"
 
     def bucket(self, expression: str, buckets: int) -> str:
-        """Expression: 0 ≤ n < `buckets` from 64 bits of the MD5 (DuckDB's own `hash` may change with its version)."""
-        return f"CAST(md5_number_lower({expression}) % {int(buckets)} AS INTEGER)"
+        """Expression: 0 ≤ n < `buckets` from DuckDB's own hash, which may be another in its next version."""
+        return f"CAST(hash({expression}) % {int(buckets)} AS INTEGER)"
 
     def registry_complete(self, metadata: str) -> str:
         """Predicate: the metadata, JSON or its text, tells the status 2; an entry of another shape is not complete."""

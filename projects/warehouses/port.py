@@ -203,14 +203,17 @@ class Dialect(Protocol):
         """Say how the column is read for encoding."""
 
     def row_hash(self, columns: Sequence[Column]) -> str:
-        """Expression: 32 hex characters, a 128-bit hash of the columns' values in their order.
+        """Expression: a 128-bit hash of the columns' values in their order, as 32 hex characters or as a number.
 
         It is taken over an injective text of them all: NULL differs from '', and nothing moves from one column to
         the next unseen. Never NULL.
         """
 
     def bucket(self, expression: str, buckets: int) -> str:
-        """Expression: a whole number 0 ≤ n < `buckets` from a text expression, spread evenly and stable."""
+        """Expression: a whole number 0 ≤ n < `buckets` from a text expression, spread evenly.
+
+        It is kept where it was worked out: the next run may get another.
+        """
 
     def registry_complete(self, metadata: str) -> str:
         """Predicate: the registry's `metadata`, given as an expression, says that the model is complete."""

@@ -140,12 +140,14 @@ def test_a_carried_over_row_is_hashed_as_the_same_row_from_the_view_would_be(cus
     take(customer.warehouse, the_plan, name=name, base=base)
 
     hashes = [
-        customer.warehouse.fetch(f'SELECT "_hash" FROM {customer.warehouse.dialect.snapshot(table)}', uses=[table])
+        customer.warehouse.fetch(
+            f'SELECT CAST("_hash" AS VARCHAR(40)) FROM {customer.warehouse.dialect.snapshot(table)}', uses=[table]
+        )
         for table in (base, name)
     ]
 
     assert hashes[0] == hashes[1]
-    assert len(str(hashes[0][0][0])) == 32
+    assert len(str(hashes[0][0][0])) >= 32
 
 
 def test_columns_that_do_not_count_leave_the_hash_alone(customer: Customer) -> None:
