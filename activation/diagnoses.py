@@ -4,7 +4,7 @@ Names that are told are those a token may use anyway. Ids are never repeated.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from activation import serving, suppressions
 from activation.engine.errors import DestinationError
@@ -82,7 +82,7 @@ def _variants(profile_id: ProfileId) -> Iterator[tuple[str, ProfileId]]:
     ):
         if value and value not in seen:
             seen.add(value)
-            yield hint, replace(profile_id, value=value)
+            yield hint, profile_id._replace(value=value)
 
 
 def _has_profile(handle: Handle, entity: str, profile_id: ProfileId) -> bool:

@@ -6,8 +6,10 @@ Whoever asks for nothing of this uses `activation.serving.read`. Ids are read in
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
 
 from accounts.identities import TokenIdentity
 from activation import diagnoses, handles, serving, usage
@@ -43,8 +45,7 @@ class Freshness:
     stale: bool | None = None
 
 
-@dataclass(frozen=True)
-class LookUp:
+class LookUp(NamedTuple):
     """What was found for one id, `id` as it was sent. `unavailable` tells that its server did not answer.
 
     `keys` are those that were read; where some hold the profile, only these.
@@ -78,7 +79,7 @@ def first(
         raise handles.DestinationUnavailable("busy")
     if wanted.diagnosis:
         diagnosis = diagnoses.of(handle, entity, chosen.id, chosen.profile, entities=identity.limits.get("entities"))
-        chosen = replace(chosen, diagnosis=diagnosis)
+        chosen = chosen._replace(diagnosis=diagnosis)
     return position, chosen
 
 
@@ -90,7 +91,18 @@ def each(
     Raises `InvalidDestination`, `AccessRefused`, `ServiceUnavailable`, and `DestinationUnavailable` when no server
     answered.
     """
-    handle = serving.opened_for(identity, destination=destination, verb="read", entity=entity, ids=ids)
+    handle = handles.get(identity.actor.organisation.pk, destination)
+    return each_through(handle, identity, entity=entity, ids=ids, wanted=wanted, now=now)
+
+
+def each_through(
+    handle: Handle, identity: TokenIdentity, *, entity: str, ids: Sequence[ProfileId], wanted: Wanted, now: datetime
+) -> list[LookUp]:
+    """Read every id from a destination that is at hand, as `each` does, without asking our own database.
+
+    Raises `AccessRefused`, and `DestinationUnavailable` when no server answered.
+    """
+    serving.require(identity, handle, verb="read", entity=entity, ids=ids)
     found = _counted(identity, handle, entity, ids, wanted, now=now)
     if found and all(look_up.unavailable for look_up in found):
         raise handles.DestinationUnavailable("busy")
@@ -108,8 +120,8 @@ def _counted(
         return found
     finally:
         seconds = time.perf_counter() - started
-        outcomes = Counter((each.id.type, _outcome(each)) for each in found) or Counter(
-            (each.type, _NO_ANSWER) for each in ids
+        outcomes = Counter([(each.id.type, _outcome(each)) for each in found]) or Counter(
+            [(each.type, _NO_ANSWER) for each in ids]
         )
         for (id_type, outcome), times in outcomes.items():
             usage.look_up(handle, identity.token_id, entity, id_type, outcome, seconds, times=times)
@@ -122,6 +134,7 @@ def _outcome(found: LookUp) -> usage.Outcome:
 
 
 _NO_ANSWER: usage.Outcome = "error"
+_NOTHING = Profile({})
 
 
 def read_through(
@@ -132,16 +145,38 @@ def read_through(
     Raises `DestinationUnavailable` when nothing can be asked at all.
     """
     views = _views(wanted)
-    keys = [serving.read_keys(handle, entity, profile_id) for profile_id in ids]
-    replies = _answers(handle, (key for own, _ in keys for key in own), views)
+    keys = serving.read_keys_of(handle, entity, ids)
+    replies = _answers(handle, chain.from_iterable([own for own, _ in keys]), views)
     again = [other for own, other in keys if other and not any(replies[key] for key in own)]
     if again:
         replies |= _answers(handle, again, views)
+    plain = wanted == Wanted(views=wanted.views)
     found = []
     for profile_id, (own, other) in zip(ids, keys, strict=True):
-        own_replies = {key: replies[key] for key in (*own, other) if key in replies}
-        found.append(_look_up(handle, entity, profile_id, own_replies, wanted, now=now))
+        one = other is None and len(own) == 1
+        fields, read = (replies[own[0]], tuple(own)) if one else _together(replies, own, other)
+        if isinstance(fields, DestinationError):
+            found.append(LookUp(profile_id, _NOTHING, unavailable=True, keys=read))
+        elif plain:
+            found.append(LookUp(profile_id, serving.profile_of(fields), keys=read))
+        else:
+            found.append(_look_up(handle, entity, profile_id, fields, wanted, now=now)._replace(keys=read))
     return found
+
+
+def _together(
+    replies: Mapping[str, Fields | DestinationError], own: Sequence[str], other: str | None
+) -> tuple[Fields | DestinationError, tuple[str, ...]]:
+    """Return what the keys of one id hold, or the first error among them, and the keys that hold it."""
+    fields: Fields = {}
+    read = own if other is None or other not in replies else (*own, other)
+    keys = tuple(key for key in read if replies[key]) or tuple(read)
+    for key in read:
+        reply = replies[key]
+        if isinstance(reply, DestinationError):
+            return reply, keys
+        fields |= reply
+    return fields, keys
 
 
 def _answers(handle: Handle, keys: Iterable[str], views: Sequence[str] | None) -> dict[str, Fields | DestinationError]:
@@ -153,28 +188,22 @@ def _look_up(
     handle: Handle,
     entity: str,
     profile_id: ProfileId,
-    replies: Mapping[str, Fields | DestinationError],
+    fields: Fields,
     wanted: Wanted,
     *,
     now: datetime,
 ) -> LookUp:
-    fields: Fields = {}
-    keys = tuple(key for key, reply in replies.items() if reply) or tuple(replies)
-    for reply in replies.values():
-        if isinstance(reply, DestinationError):
-            return LookUp(profile_id, Profile({}), unavailable=True, keys=keys)
-        fields |= reply
     profile = serving.profile_of(fields)
     if wanted.traits:
         features = {
             view: traits.only(text, wanted.traits[view]) if view in wanted.traits else text
             for view, text in profile.features.items()
         }
-        profile = replace(profile, features=features)
+        profile = profile._replace(features=features)
     freshness = None
     if wanted.freshness or wanted.max_age is not None:
         freshness = _freshness(handle, entity, profile_id, profile, wanted, now=now)
-    return LookUp(profile_id, profile, freshness, keys=keys)
+    return LookUp(profile_id, profile, freshness)
 
 
 def _views(wanted: Wanted) -> tuple[str, ...] | None:

@@ -14,9 +14,9 @@ from django.db.models import QuerySet
 from accounts.vault import SecretUnreadable
 from activation import destinations
 from activation.engine import servers
+from activation.engine.channel import Limits
 from activation.engine.connection import connect
 from activation.engine.errors import DestinationError
-from activation.engine.node import Limits
 from activation.engine.redis_settings import SettingsInvalid
 from activation.engine.servers import Server
 from activation.models import RedisDestination, ServerLook

@@ -6,7 +6,7 @@ request or `BodyInvalid`, whose text says what is wrong and where, and never rep
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,6 +15,8 @@ from activation.serving import ProfileId
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_ID_BYTES = 1024
+_LARGE = 18  # digits: no number of fewer is beyond 64 bits
+_SURELY_SHORT = MAX_ID_BYTES // 4  # characters: UTF-8 has up to four bytes for one
 MAX_IDS = 100
 MAX_BATCH_IDS = 1_000
 MAX_BATCH_BYTES = 2 * 1024 * 1024
@@ -49,8 +51,7 @@ class FetchRequest:
     echo: dict[str, object]
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """An id that was asked for, and as the answer repeats it."""
 
     id: ProfileId
@@ -166,12 +167,26 @@ def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:
 
 
 def _item(given: object, name: str, number: int | None = None) -> Item:
+    """Read an id; the answer repeats its value of the type that was sent."""
     profile_id = _profile_id(given, name, number)
     assert isinstance(given, dict)
-    return Item(profile_id, {"type": profile_id.type, "value": _echoed(given["value"], profile_id)})
+    value = given["value"]
+    echo = orjson.Fragment(profile_id.value) if isinstance(value, _LargeNumber) else value
+    return Item(profile_id, {"type": profile_id.type, "value": echo})
 
 
 def _item_or_problem(given: object, name: str, number: int) -> Item | BodyInvalid:
+    """Read an id of a batch. Nearly all are two texts of a usual length; the rest is looked at more closely."""
+    if isinstance(given, dict):
+        id_type, value = given.get("type"), given.get("value")
+        if (
+            type(id_type) is str
+            and type(value) is str
+            and len(value) <= _SURELY_SHORT
+            and id_type.strip()
+            and value.strip()
+        ):
+            return Item(ProfileId(id_type, value), {"type": id_type, "value": value})
     try:
         return _item(given, name, number)
     except BodyInvalid as problem:
@@ -198,7 +213,7 @@ def _object(raw: bytes, *, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
 
 def _has_float_id(given: object) -> bool:
     items = given if isinstance(given, list) else [given]
-    return any(isinstance(item, dict) and isinstance(item.get("value"), float) for item in items)
+    return float in {type(item.get("value")) for item in items if isinstance(item, dict)}
 
 
 class _LargeNumber(str):
@@ -207,10 +222,14 @@ class _LargeNumber(str):
     __slots__ = ()
 
 
+def _exact(digits: str) -> "int | _LargeNumber":
+    return int(digits) if len(digits) < _LARGE else _LargeNumber(digits)
+
+
 def _with_exact_numbers(raw: bytes) -> Any:
     """Parse with the standard library, which knows numbers of any size but is lenient about other things."""
     try:
-        body = json.loads(raw.decode(), parse_int=_LargeNumber)
+        body = json.loads(raw.decode(), parse_int=_exact)
         # Refuses what no answer could repeat: lone surrogates, and depths that only one of the two parsers takes.
         orjson.dumps(body)
     except (ValueError, TypeError, RecursionError) as error:
@@ -277,8 +296,3 @@ def _decimal(number: int | str) -> str:
     """Return the decimal text of a whole number; JSON knows a minus zero, people do not."""
     text = str(number)
     return "0" if text == "-0" else text
-
-
-def _echoed(value: object, profile_id: ProfileId) -> object:
-    """Return the id's value for the answer, of the type that was sent."""
-    return orjson.Fragment(profile_id.value) if isinstance(value, _LargeNumber) else value

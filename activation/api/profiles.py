@@ -1,8 +1,8 @@
 """Answers to look-ups beyond the plain one, and `POST /v2/activation/batch`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.http import HttpResponse
@@ -13,7 +13,8 @@ from activation import look_ups
 from activation.api import bodies, options
 from activation.api.requests import ApiView, delivered, destination_id, identity_of, raw_body
 from activation.diagnoses import Diagnosis
-from activation.look_ups import Freshness, LookUp
+from activation.look_ups import Freshness, LookUp, Wanted
+from activation.serving import ProfileId
 
 
 class BatchView(ApiView):
@@ -23,21 +24,43 @@ class BatchView(ApiView):
 
     def post(self, request: Request) -> HttpResponse:
         """Answer with one result for each id, in order."""
-        asked = bodies.batch_request(raw_body(request, most=bodies.MAX_BATCH_BYTES))
-        wanted = options.wanted(asked.options, includes=("freshness",))
-        valid = [item for item in asked.items if not isinstance(item, bodies.BodyInvalid)]
+        asked = batch(raw_body(request, most=bodies.MAX_BATCH_BYTES))
         found = look_ups.each(
             identity_of(request),
             destination=destination_id(asked.destination),
             entity=asked.entity,
-            ids=[item.id for item in valid],
-            wanted=wanted,
+            ids=asked.ids,
+            wanted=asked.wanted,
             now=timezone.now(),
         )
-        results = [_result(item.echo, look_up) for item, look_up in zip(valid, found, strict=True)]
-        answers = iter(results)
-        ordered = [_refused(item) if isinstance(item, bodies.BodyInvalid) else next(answers) for item in asked.items]
-        return delivered(orjson.dumps({"entity": asked.entity, "results": ordered}), request)
+        return delivered(asked.told(found), request)
+
+
+class Batch(NamedTuple):
+    """A batch: its items, those that are ids, and what of each profile is asked for."""
+
+    destination: object
+    entity: str
+    items: Sequence[bodies.Item | bodies.BodyInvalid]
+    ids: list[ProfileId]
+    wanted: Wanted
+
+    def told(self, found: Iterable[LookUp]) -> bytes:
+        """Write the answer: what was found for each of `ids`, and what is wrong with the other items."""
+        each = iter(found)
+        results = [
+            _refused(item) if isinstance(item, bodies.BodyInvalid) else _result(item.echo, next(each))
+            for item in self.items
+        ]
+        return orjson.dumps({"entity": self.entity, "results": results})
+
+
+def batch(raw: bytes) -> Batch:
+    """Read the body of a batch. Raises `BodyInvalid`, `BodyTooLarge`."""
+    asked = bodies.batch_request(raw)
+    wanted = options.wanted(asked.options, includes=("freshness",))
+    ids = [item.id for item in asked.items if not isinstance(item, bodies.BodyInvalid)]
+    return Batch(asked.destination, asked.entity, asked.items, ids, wanted)
 
 
 def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
@@ -57,8 +80,8 @@ def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
 def _result(echo: Mapping[str, object], found: LookUp) -> dict[str, Any]:
     if found.unavailable:
         return {"id": echo, "status": "unavailable", "error": "The server that holds this profile does not answer."}
-    status = "found" if found.found else "not_found"
-    return {"id": echo, "status": status, "data": _data(found), **_facts(found)}
+    told = {"id": echo, "status": "found" if found.found else "not_found", "data": _data(found)}
+    return told if found.freshness is None else told | _facts(found)
 
 
 def _refused(problem: bodies.BodyInvalid) -> dict[str, Any]:

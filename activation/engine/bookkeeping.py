@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from activation.engine.channel import Reply
 from activation.engine.connection import Deployment
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured, ScriptsRefused
-from activation.engine.node import Node, Reply
+from activation.engine.node import Node
 from activation.engine.scripts import BEGIN, CLOSE, FINISH, MARK, MOVE, Script
 from activation.engine.slots import SLOTS, TAGS, spaced_tags, tag_of
 

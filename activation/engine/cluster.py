@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from activation.engine.channel import Reply
 from activation.engine.errors import DestinationBusy, DestinationError
-from activation.engine.node import Node, Reply
+from activation.engine.node import Node
 from activation.engine.nodes import Nodes
 from activation.engine.slots import SLOTS, slot_of
 from activation.engine.topology import Remembered, most_telling

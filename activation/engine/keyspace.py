@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from activation.engine.channel import Limits, Reply
 from activation.engine.connection import connect
 from activation.engine.errors import DestinationError, DestinationRefused, UnexpectedType
-from activation.engine.node import Limits, Node, Reply
+from activation.engine.node import Node
 from activation.engine.redis_settings import RedisSettings
 
 # What has more fields than this is no profile; its fields are not read.

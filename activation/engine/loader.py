@@ -16,9 +16,9 @@ from activation.engine.bookkeeping import (
     Ledger,
     WitnessMissing,
 )
+from activation.engine.channel import Limits
 from activation.engine.connection import connect
 from activation.engine.memory import Memory
-from activation.engine.node import Limits
 from activation.engine.partition_writer import ChunkReport, PartitionWriter
 from activation.engine.redis_settings import RedisSettings
 from activation.engine.rows import Rows, Text

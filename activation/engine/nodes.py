@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from activation.engine.channel import Channel, Limits
 from activation.engine.endpoint import Endpoint, tls_context
-from activation.engine.node import Channel, Limits, Node
+from activation.engine.node import Node
 from activation.engine.redis_settings import RedisSettings
 from projects.warehouses.addresses import AddressPolicy
 

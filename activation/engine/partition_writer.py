@@ -16,6 +16,7 @@ from itertools import chain, zip_longest
 from typing import Self
 
 from activation.engine.bookkeeping import Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
+from activation.engine.channel import Channel, Reply
 from activation.engine.connection import Deployment
 from activation.engine.documents import member_path
 from activation.engine.errors import (
@@ -25,7 +26,7 @@ from activation.engine.errors import (
     Redirected,
     ScriptUnknown,
 )
-from activation.engine.node import Channel, Node, Reply
+from activation.engine.node import Node
 from activation.engine.readers import Readers
 from activation.engine.replies import fault
 from activation.engine.rows import Rows, bulk, cut
@@ -39,7 +40,6 @@ _ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE"
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
 _FENCED_OFF: dict[bytes, type[FenceMissing | FenceMoved]] = {b"missing": FenceMissing, b"moved": FenceMoved}
 _FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
-
 # A sync takes at most this much of the time of a server that applications read from, all its partitions together.
 _SHARE = 0.5
 _LONGEST_PAUSE = 0.05

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from activation.engine.bookkeeping import Bookkeeping
+from activation.engine.channel import Limits
 from activation.engine.connection import Deployment, connect
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
-from activation.engine.node import Limits
 from activation.engine.redis_settings import RedisSettings
 
 _LIMITS = Limits(2.0, 5.0, connections=1)

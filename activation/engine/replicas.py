@@ -8,8 +8,9 @@ import itertools
 import time
 from dataclasses import replace
 
+from activation.engine.channel import Channel, Limits
 from activation.engine.errors import DestinationError
-from activation.engine.node import Channel, Limits, Node
+from activation.engine.node import Node
 from activation.engine.nodes import Nodes
 from activation.engine.redis_settings import RedisSettings
 from activation.engine.topology import Topology

@@ -6,8 +6,9 @@ was demoted would otherwise go on answering reads as a replica. Format: https://
 
 from collections.abc import Sequence
 
+from activation.engine.channel import Channel
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured
-from activation.engine.node import Channel, Node
+from activation.engine.node import Node
 from activation.engine.nodes import Nodes
 from activation.engine.slots import SLOTS
 from activation.engine.topology import Remembered, most_telling

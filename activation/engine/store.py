@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from activation.engine.channel import Limits, Reply
 from activation.engine.connection import connect
 from activation.engine.documents import members
 from activation.engine.errors import DestinationError, UnexpectedType
-from activation.engine.node import Limits, Reply
 from activation.engine.redis_settings import RedisSettings
 
 Fields = dict[str, bytes]
@@ -75,6 +75,11 @@ class Store:
         named: Sequence[str] = () if views is None or self._documents_first else views
         command = "JSON.GET" if self._documents_first else "HGETALL" if views is None else "HMGET"
         replies = self._deployment.execute_many([(key, (command, key, *named)) for key in keys])
+        if command == "HGETALL":
+            return [
+                _pairs(reply) if type(reply) is list else self._fields(key, reply, views)
+                for key, reply in zip(keys, replies, strict=True)
+            ]
         return [self._fields(key, reply, views) for key, reply in zip(keys, replies, strict=True)]
 
     def delete(self, keys: Sequence[str]) -> int:
@@ -133,7 +138,11 @@ class Store:
 
 
 def _pairs(reply: Reply) -> Fields:
-    return {name.decode(errors="replace"): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    fields: Fields = {}
+    names_and_values = iter(reply)
+    for name in names_and_values:  # a third of what it takes to pair them up first
+        fields[name.decode("utf-8", "replace")] = next(names_and_values)
+    return fields
 
 
 def _chosen(fields: Fields, views: Sequence[str] | None) -> Fields:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from activation.engine import tls
+from activation.engine.channel import Channel, Limits, Reply
 from activation.engine.connection import Deployment, connect
 from activation.engine.documents import members
 from activation.engine.endpoint import Endpoint, tls_context
@@ -21,7 +22,7 @@ from activation.engine.errors import (
 )
 from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
 from activation.engine.memory import memory
-from activation.engine.node import Channel, Limits, Node, Reply
+from activation.engine.node import Node
 from activation.engine.redis_settings import RedisSettings
 from projects.warehouses.addresses import AddressError, AddressPolicy, NameUnknown
 

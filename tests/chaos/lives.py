@@ -17,8 +17,8 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from activation.engine.channel import Channel
 from activation.engine.errors import DestinationUnreachable
-from activation.engine.node import Channel
 from projects.warehouses.port import WarehouseUnreachable
 
 ASLEEP_AT_MOST = 60.0

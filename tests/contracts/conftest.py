@@ -1,4 +1,4 @@
-"""The session's API server."""
+"""The session's API server, and both paths through it in this process."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,11 @@ from itertools import product
 from typing import Any
 
 import pytest
+import redis
 
+from activation import handles
 from config.embedded import EmbeddedServer
+from tests.contracts.both_paths import World
 from tests.contracts.server import ApiServer, running_server
 
 PATHS = {"fast": "1", "framework": "0"}
@@ -34,3 +37,10 @@ def server(
     """One server for all rows of the table, which change nothing that another row needs; one for each way to serve."""
     with running_server(tmp_path_factory.mktemp("api"), redis_server, **request.param) as running:
         yield running
+
+
+@pytest.fixture
+def world(admin, redis_server):
+    with redis.Redis.from_url(redis_server.url()) as client:
+        yield World(admin, redis_server, client)
+    handles.close()

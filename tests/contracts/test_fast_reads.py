@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-import redis
 from django.conf import settings as django_settings
 from django.core import signals
 from django.db.models import F
@@ -17,76 +16,16 @@ from hypothesis import strategies as st
 from accounts.authentication import TokenAuthentication
 from accounts.models import Membership, PersonalAccessToken
 from accounts.roles import Role
-from activation import handles
 from activation.api import bodies, fast
 from activation.api.activation import ActivationView, FetchView
 from activation.api.requests import TokenRate
 from activation.models import DeletedProfilesPolicy, RedisDestination, Source
 from config import wsgi
-from tests.activation.conftest import connected
 from tests.activation.test_suppressions import activation_of
-from tests.contracts.caller import call
 from tests.contracts.server import ROOT
 from tests.contracts.test_never_a_server_error import anything, headers, numbers, texts
 
-PATH = "/v2/activation"
 often = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-class Handler:
-    """The framework's handler; counts what it was given."""
-
-    def __init__(self):
-        self.requests = 0
-
-    def __call__(self, environ, start_response):
-        self.requests += 1
-        return wsgi.lean(environ, start_response)
-
-
-class World:
-    """A destination with a profile, a token that may read it, and both ways to ask for it."""
-
-    def __init__(self, member, server, client):
-        self.member = member
-        self.destination = connected(member, server)
-        self.token = member.token()
-        self.client = client
-        self.handler = Handler()
-        self.fast = fast.Reads(self.handler)
-
-    def key(self, value, entity="user", id_type="email"):
-        return f"{self.destination.workspace_id}:{self.destination.public_id}:{entity}:{id_type}:{value}"
-
-    def plain(self, **changes):
-        asked = {"entity": "user", "destinationId": self.destination.public_id, "id": {"type": "email", "value": "x"}}
-        return {**asked, **changes}
-
-    def ask(self, application, asked, *, method="POST", path=PATH, **environ):
-        body = asked if isinstance(asked, bytes) else json.dumps(asked).encode()
-        environ = {"HTTP_AUTHORIZATION": f"Bearer {self.token}", **environ}
-        return call(method, path, body, application=application, **environ)
-
-    def both(self, asked, **how):
-        """Ask the framework first, so that token and destination are remembered, then the thin path."""
-        self.ask(wsgi.lean, self.plain())
-        return self.ask(wsgi.lean, asked, **how), self.ask(self.fast, asked, **how)
-
-    def left_to_the_framework(self, asked, **how):
-        """Tell whether the thin path leaves a request to the framework, and check that the answers are the same."""
-        before = self.handler.requests
-        framework, thin = self.both(asked, **how)
-        for answer in (framework, thin):
-            answer.headers.pop("ratelimit-remaining", None)  # each of the two took one
-        assert thin == framework
-        return self.handler.requests > before
-
-
-@pytest.fixture
-def world(admin, redis_server):
-    with redis.Redis.from_url(redis_server.url()) as client:
-        yield World(admin, redis_server, client)
-    handles.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/activation", "/v2/activation"])
@@ -102,7 +41,7 @@ def test_a_plain_read_never_sees_the_framework(world, path, value):
         "content-type": "application/json",
         "cache-control": "no-store",
         "content-length": str(len(answer.body)),
-        "etag": f'W/"{hashlib.blake2b(answer.body, digest_size=12).hexdigest()}"',
+        "etag": f'W/"{hashlib.sha256(answer.body).hexdigest()[:24]}"',
     }
 
 
@@ -156,6 +95,7 @@ def test_a_body_that_is_no_plain_json_is_left_to_the_framework(world, raw):
         {"method": "OPTIONS"},
         {"path": "/v2/activation/"},
         {"path": "/v2/activation/batch"},
+        {"method": "GET", "path": "/v2/activation/batch"},
         {"HTTP_ACCEPT": "text/html"},
         {"HTTP_AUTHORIZATION": ""},
         {"HTTP_AUTHORIZATION": "Basic eDp5"},

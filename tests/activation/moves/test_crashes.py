@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from activation import moves
-from activation.engine.node import Channel
+from activation.engine.channel import Channel
 from activation.models import DestinationMove, RedisDestination, RunState, Source, Suppression, SyncPartition, SyncRun
 from config.embedded import EmbeddedServer
 from tests.activation.moves.playing import PEOPLE, tick

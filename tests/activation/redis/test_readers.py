@@ -7,10 +7,10 @@ import pytest
 
 from activation.engine import partition_writer
 from activation.engine.bookkeeping import FenceMoved
+from activation.engine.channel import Channel, Limits
 from activation.engine.connection import Deployment, connect
 from activation.engine.errors import DestinationUnreachable
 from activation.engine.loader import Loader
-from activation.engine.node import Channel, Limits
 from activation.engine.partition_writer import CHUNK_ROWS
 from activation.engine.readers import LOOK_EVERY, Readers
 from activation.engine.rows import Rows

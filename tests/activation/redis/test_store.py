@@ -1,5 +1,6 @@
 """Reading and deleting profiles in every kind of destination, and what is said when one is down."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -11,6 +12,8 @@ import redis
 from activation.engine.connection import (
     CertificateRefused,
     DestinationAddressRefused,
+    DestinationBusy,
+    DestinationError,
     DestinationMisconfigured,
     DestinationRefused,
     DestinationTimeout,
@@ -73,6 +76,56 @@ def test_many_profiles_come_in_the_order_asked_for(place, store):
     assert store.read_many(KEYS) == [
         {"view": f'"{key}"'.encode()} if place_ % 2 == 0 else {} for place_, key in enumerate(KEYS)
     ]
+
+
+def test_among_many_profiles_keys_of_another_kind_hold_none(place, store):
+    large = f'"{"x" * 100_000}"'  # more than comes in one piece
+    for number, key in enumerate(KEYS):
+        if number % 4 == 1:
+            place.client_for(key).set(key, "text of somebody")
+        else:
+            place.hset(key, "view", large if number % 4 == 2 else "{}", "other", "[]")
+
+    found = store.read_many(KEYS)
+
+    assert [fields.get("view", b"") for fields in found] == [b"{}", b"", large.encode(), b"{}"] * (len(KEYS) // 4)
+    assert [sorted(fields) for fields in found[:3]] == [["other", "view"], [], ["other", "view"]]
+
+
+@contextlib.contextmanager
+def a_server_that_says(text: bytes) -> Iterator[Store]:
+    """A store before a server that answers to the first that it is sent, and to no more."""
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(text)
+                connection.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        store = open_store(RedisSettings.from_plain({"address": f"127.0.0.1:{listening.getsockname()[1]}"}, {}))
+        yield store
+        store.close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (b"*0\r\n-OOM x\r\n-ERR x\r\n*0\r\n", [dict, DestinationBusy, DestinationError, dict]),
+        # redis-py closes a connection over these two: what came before them in one pipeline counts no more.
+        (b"*0\r\n*0\r\n-LOADING x\r\n*0\r\n", [DestinationUnreachable] * 4),
+        (b"*0\r\n*0\r\n-NOAUTH x\r\n*0\r\n", [DestinationUnreachable] * 4),
+        (b"*0\r\n*0\r\n*0\r\n-NOAUTH x\r\n", [dict, dict, dict, DestinationRefused]),
+    ],
+)
+def test_an_error_among_many_replies_stands_in_its_place(text, kinds):
+    with a_server_that_says(text) as store:
+        assert [type(each) for each in store.read_each(KEYS[:4])] == kinds
 
 
 def test_a_delete_counts_the_keys_that_existed_once_each(place, store):
