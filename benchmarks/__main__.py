@@ -13,7 +13,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
-PARTS = ("syncs", "incremental", "workers", "busy-reads", "profile-memory", "reads", "overload", "pages")
+PARTS = (
+    "syncs",
+    "incremental",
+    "workers",
+    "busy-reads",
+    "profile-memory",
+    "reads",
+    "batches",
+    "feast-reads",
+    "overload",
+    "pages",
+)
 
 
 def main() -> None:
@@ -28,7 +39,6 @@ def main() -> None:
     parser.add_argument("--busy-rows", type=int, default=1_000_000, help="of the parts workers and busy-reads")
     parser.add_argument("--nice", type=int, default=10, help="of the load processes in the part busy-reads")
     options = parser.parse_args()
-    parts = options.parts.split(",")
 
     import django
 
@@ -36,30 +46,45 @@ def main() -> None:
 
     from django.core.management import call_command
 
-    from benchmarks import busy_reads, incremental, machine, overload, pages, profile_memory, reads, sync_load, workers
+    from benchmarks import machine
 
     print(machine.describe())
     call_command("migrate", verbosity=0)
     with tempfile.TemporaryDirectory(prefix="activation-bench-") as name:
-        folder = Path(name)
-        if "syncs" in parts:
-            sync_load.run(folder, rows=options.rows, pairs=options.pairs, cases=tuple(options.cases.split(",")))
-        if "incremental" in parts:
-            sizes = [int(rows) for rows in options.incremental_rows.split(",")]
-            incremental.run(folder, rows=sizes, case=options.incremental_case)
-        if "workers" in parts:
-            workers.run(folder, rows=options.busy_rows, pairs=options.pairs)
-        if "busy-reads" in parts:
-            asked = {"rows": options.busy_rows, "pairs": options.pairs, "seconds": options.seconds}
-            busy_reads.run(folder, **asked, nice=options.nice)
-        if "profile-memory" in parts:
-            profile_memory.run(folder)
-        if "reads" in parts:
-            reads.run(folder, pairs=options.pairs, seconds=options.seconds)
-        if "overload" in parts:
-            overload.run(folder)
-        if "pages" in parts:
-            pages.run(folder)
+        for measure in (_measure_syncs, _measure_serving):
+            measure(Path(name), options.parts.split(","), options)
+
+
+def _measure_syncs(folder: Path, parts: list[str], options: argparse.Namespace) -> None:
+    from benchmarks import busy_reads, incremental, profile_memory, sync_load, workers
+
+    if "syncs" in parts:
+        sync_load.run(folder, rows=options.rows, pairs=options.pairs, cases=tuple(options.cases.split(",")))
+    if "incremental" in parts:
+        sizes = [int(rows) for rows in options.incremental_rows.split(",")]
+        incremental.run(folder, rows=sizes, case=options.incremental_case)
+    if "workers" in parts:
+        workers.run(folder, rows=options.busy_rows, pairs=options.pairs)
+    if "busy-reads" in parts:
+        asked = {"rows": options.busy_rows, "pairs": options.pairs, "seconds": options.seconds}
+        busy_reads.run(folder, **asked, nice=options.nice)
+    if "profile-memory" in parts:
+        profile_memory.run(folder)
+
+
+def _measure_serving(folder: Path, parts: list[str], options: argparse.Namespace) -> None:
+    from benchmarks import batches, feast_reads, overload, pages, reads
+
+    if "reads" in parts:
+        reads.run(folder, pairs=options.pairs, seconds=options.seconds)
+    if "batches" in parts:
+        batches.run(folder, pairs=options.pairs, seconds=options.seconds)
+    if "feast-reads" in parts:
+        feast_reads.run(folder, pairs=options.pairs, seconds=options.seconds)
+    if "overload" in parts:
+        overload.run(folder)
+    if "pages" in parts:
+        pages.run(folder)
 
 
 if __name__ == "__main__":

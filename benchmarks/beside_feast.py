@@ -61,7 +61,7 @@ def run(folder: Path, *, rows: int, feast_rows: int, pairs: int) -> None:
     from tests.cast import founder
 
     file = folder / "people.parquet"
-    _write_parquet(folder / "feast.duckdb", file, rows=feast_rows)
+    write_parquet(folder / "feast.duckdb", file, rows=feast_rows)
     with EmbeddedServer(folder / "first") as server:
         world = worlds.build(founder("Bench", "bench@example.com").actor, server)
         data.build(world.file, rows=rows)
@@ -97,7 +97,13 @@ def _sync(world, server, *, rows: int) -> float:
     return seconds
 
 
-def _write_parquet(source: Path, file: Path, *, rows: int) -> None:
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment that Feast runs in: nothing of ours, and a home of its own."""
+    return {"PATH": os.defpath, "HOME": str(folder), "FEAST_USAGE": "False"}
+
+
+def write_parquet(source: Path, file: Path, *, rows: int) -> None:
+    """Write the rows as Feast takes them."""
     from benchmarks import data
 
     data.build(source, rows=rows)
@@ -116,7 +122,7 @@ def _materialize(folder: Path, file: Path, server, *, rows: int) -> float:
     finished = subprocess.run(
         [FEAST, "-P", SCRIPT, folder, file],
         input=f"{server.address},password={server.password}\n",
-        env={"PATH": os.defpath, "HOME": str(folder), "FEAST_USAGE": "False"},
+        env=environment_of(folder),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -1,8 +1,9 @@
 """What Feast's `materialize` takes for a Parquet file of profiles; run by Feast's own interpreter, not by ours.
 
-    python -P feast_materialize.py FOLDER PARQUET
+    python -P feast_materialize.py FOLDER PARQUET [PORT]
 
-prints the seconds as JSON. FOLDER takes Feast's registry; Feast's connection string for Redis holds the password, so it
+prints the seconds as JSON. With PORT it goes on as Feast's feature server (`feast serve --workers 1 --max-requests 0
+--no-access-log`: one worker that is never recycled). FOLDER takes Feast's registry; Feast's connection string for Redis holds the password, so it
 comes on standard input. (`-P` keeps our modules beside this file out of Feast's way.)
 """
 
@@ -16,6 +17,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConf
 from feast.types import Bool, Float64, Int64, String, UnixTimestamp
 
 ID, EVENT = "email", "event_timestamp"
+PORT = 3
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -47,7 +49,16 @@ def main() -> None:
     store.apply([*feature_view(file)])
     started = time.perf_counter()
     store.materialize(start_date=DAY.replace(year=2025), end_date=DAY.replace(day=2))
-    print(json.dumps({"seconds": time.perf_counter() - started}))
+    print(json.dumps({"seconds": time.perf_counter() - started}), flush=True)
+    if len(sys.argv) > PORT:
+        store.serve(
+            host="127.0.0.1",
+            port=int(sys.argv[PORT]),
+            no_access_log=True,
+            workers=1,
+            max_requests=0,
+            max_requests_jitter=0,
+        )
 
 
 if __name__ == "__main__":

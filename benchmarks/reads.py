@@ -8,25 +8,14 @@ import json
 import os
 import shutil
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import api_server, machine
-from benchmarks.api_server import CONNECTIONS
+from benchmarks.api_server import CONNECTIONS, Measured
 from config.embedded import EmbeddedServer
 
 ROUTES = {"thin path": "1", "framework alone": "0"}  # what FAST_READS is for each
-ATTEMPTS = 3
-TRAITS = {f"trait_{n}": f"value {n} of twenty" for n in range(20)}
-
-
-@dataclass
-class Served:
-    """What one measurement found."""
-
-    requests_per_second: float
-    cpu_microseconds: float
-    p99_milliseconds: float
+TRAITS = {f"trait_{n}": f"segment-{n:03}" for n in range(20)}  # 500 bytes of JSON
 
 
 def run(folder: Path, *, pairs: int, seconds: int) -> None:
@@ -48,8 +37,8 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
         headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
         script = api_server.script(folder / "read.lua", headers, f"[==[{json.dumps(body)}]==]")
         bare = {**os.environ, "BARE_REDIS_URL": server.url(), "BARE_KEY_PREFIX": prefix}
-        yardstick: list[Served] = []
-        ours: dict[str, list[Served]] = {route: [] for route in ROUTES}
+        yardstick: list[Measured] = []
+        ours: dict[str, list[Measured]] = {route: [] for route in ROUTES}
         for _ in range(pairs):
             yardstick.append(_serve("benchmarks.bare_app:application", bare, script, body, headers, seconds))
             for route, fast_reads in ROUTES.items():
@@ -58,14 +47,14 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
     _report(ours, yardstick)
 
 
-def _report(ours: dict[str, list[Served]], yardstick: list[Served]) -> None:
+def _report(ours: dict[str, list[Measured]], yardstick: list[Measured]) -> None:
     print(f"\nsingle read, {CONNECTIONS} connections, 20 traits; CPU beside that of the bare app")
     for name, measured in {"bare WSGI app": yardstick, **ours}.items():
-        rate = statistics.median(m.requests_per_second for m in measured)
-        cpu = statistics.median(m.cpu_microseconds for m in measured)
-        p99 = statistics.median(m.p99_milliseconds for m in measured)
+        rate = statistics.median(m.rate for m in measured)
+        cpu = statistics.median(m.cpu for m in measured)
+        p99 = statistics.median(m.p99 for m in measured)
         pairs = zip(measured, yardstick, strict=True)
-        ratio = statistics.median(one.cpu_microseconds / bare.cpu_microseconds for one, bare in pairs)
+        ratio = statistics.median(one.cpu / bare.cpu for one, bare in pairs)
         print(f"  {name:<16}{rate:>10,.0f} requests/s {cpu:>8.0f} µs CPU/request   p99 {p99:.2f} ms   {ratio:.2f} ×")
 
 
@@ -82,16 +71,6 @@ def fill(server: EmbeddedServer, prefix: str) -> None:
         client.hset(f"{prefix}user:email:a@b.example", "features_by_email", json.dumps(TRAITS, separators=(",", ":")))
 
 
-def _serve(application: str, environment: dict[str, str], script: Path, body, headers, seconds: int) -> Served:
+def _serve(application: str, environment: dict[str, str], script: Path, body, headers, seconds: int) -> Measured:
     with api_server.serving(application, environment, body, headers) as server:
-        machine.pin(server.pid, 0)
-        api_server.ask(server.url, script, 1, core=1)
-        for _ in range(ATTEMPTS):
-            before = machine.cpu_seconds(server.pid)
-            answered = api_server.ask(server.url, script, seconds, core=1)
-            used = machine.cpu_seconds(server.pid) - before
-            if not answered.bad:
-                return Served(answered.rate, used / answered.requests * 1e6, answered.p99)
-            # Other work kept Redis from the core for longer than a read waits; refusals are cheap and would flatter us.
-            print(f"  {answered.bad:,} of {answered.requests:,} requests were refused, measured again")
-    raise SystemExit("The machine is too busy to measure reads.")
+        return api_server.measure(server, script, seconds)
