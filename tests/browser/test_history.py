@@ -32,7 +32,7 @@ def test_a_sync_that_redis_refuses_is_explained_and_repaired_from_its_page(insta
         visitor.look()
         visitor.press("Edit the connection")
         visitor.arrive("Change how it is reached")
-        page.get_by_label(re.compile("^Password")).fill("their-new-password")
+        page.get_by_role("textbox", name=re.compile("^Password")).fill("their-new-password")
         visitor.press("Test and save")
         visitor.wait_for(page.get_by_text("The connection is tested and saved."))
 
