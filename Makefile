@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format chaos fuzz bench bench-feast lock clean
+.PHONY: help run test check format chaos fuzz bench bench-feast screenshots lock clean
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,12 @@ bench: .venv/dev ## Measure syncs and reads against their yardsticks
 bench-feast: .venv/dev .feast/ready ## Measure a whole sync against Feast's materialize (Feast comes from PyPI into .feast)
 	@bash .ci/prepare
 	@$(BIN)/python -m benchmarks.beside_feast
+
+screenshots: .venv/dev ## Draw every page into screenshots/, wide and narrow, light and dark, and the guides' pictures anew
+	@bash .ci/prepare
+	@mkdir -p screenshots
+	@SCREENSHOTS=$(CURDIR)/screenshots $(BIN)/python -m pytest -q -n 0 tests/browser $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.browser.pictures
 
 lock: .uv/ready ## Resolve the dependencies anew
 	@$(COMPILE) pyproject.toml -o requirements.lock

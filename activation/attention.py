@@ -22,6 +22,7 @@ from projects.models import Project, RunStatus
 # A delete waits for a moment in any case; later than this Redis does not take it.
 _DELETES_WAIT_AFTER = timedelta(minutes=5)
 _UNANSWERED_HOURS = 2
+_UNANSWERED_PERCENT = 1  # fewer are what a restart costs
 _GIVEN_UP_SINCE = timedelta(days=1)
 
 
@@ -133,7 +134,7 @@ def _of_destinations(actor: Actor, *, now: datetime) -> Iterator[Item]:
     by_id = {place.pk: place for place in places.only("name", "public_id")}
     asked = usage_totals.by_destination(by_id, since=usage_totals.hours_back(_UNANSWERED_HOURS, now=now))
     for key, totals in asked.items():
-        if totals.errors:
+        if totals.errors * 100 >= totals.requests * _UNANSWERED_PERCENT and totals.errors:
             place = by_id[key]
             text = f"{totals.errors:,} of {totals.requests:,} look-ups of the last two hours got no answer from Redis."
             page, action = "activation:destination", "Check the connection"

@@ -3,6 +3,7 @@
 Run inside the product's own environment (`manage.py shell`); nothing it makes is ever due, so no worker touches it.
 """
 
+import math
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, TypeVar
@@ -34,7 +35,7 @@ def fill(*, projects: int, runs: int) -> str:
     sources = [source for each in made for source in _sources(each, project.activation)]
     Source.objects.bulk_create(sources)
     _runs([*project.activation.sources.all()] * 20 + sources, runs)
-    _usage(project.activation)
+    usage(project.activation)
     tokens = [
         PersonalAccessToken(
             organisation=project.organisation, owner=project.organisation.memberships.get().user, name=f"Token {number}",
@@ -116,18 +117,25 @@ def _runs(sources: list[Source], count: int) -> None:
     SyncRun.objects.bulk_create(made)
 
 
-def _usage(activation: Activation) -> None:
+def usage(activation: Activation) -> None:
+    """Make a month of usage, more by day than by night."""
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    UsageHour.objects.bulk_create(
-        UsageHour(
-            destination=activation.destination, token=token, entity="user", id_type=id_type,
-            hour=hour - timedelta(hours=back + 1), requests=1_000, hits=960, misses=35, errors=5, latency_3=900,
-            latency_6=100,
-        )
-        for back in range(HOURS)
-        for token in range(1, 6)
-        for id_type in ("email", "user_id")
-    )  # fmt: skip
+    rows = []
+    for back in range(1, HOURS + 1):
+        at = hour - timedelta(hours=back)
+        share = 2 + math.sin((at.hour - 8) * math.pi / 12)  # of a thousand, by the hour of the day
+        for token in range(1, 6):
+            for id_type in ("email", "user_id"):
+                requests = int(1_000 * share / token)
+                misses, errors = requests // 28, requests // 500
+                rows.append(
+                    UsageHour(
+                        destination=activation.destination, token=token, entity="user", id_type=id_type, hour=at,
+                        requests=requests, hits=requests - misses - errors, misses=misses, errors=errors,
+                        latency_1=requests - requests // 10, latency_2=requests // 12, latency_5=requests // 60,
+                    )
+                )  # fmt: skip
+    UsageHour.objects.bulk_create(rows)
 
 
 def _session() -> str:

@@ -1,5 +1,6 @@
 """A person in front of Chromium: visits pages, and notices everything that must not happen on any of them."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ WIDE = ViewportSize(width=1280, height=900)
 NARROW = ViewportSize(width=360, height=740)
 # Looking at a page takes axe a second or two where two cores are shared; a worker may be busy for longer.
 PATIENCE = 60_000
-# Set, it is a folder to which every page that is looked at is drawn.
+# Set, it is a folder to which every page that is looked at is drawn, wide and narrow, light and dark.
 SHOTS = os.environ.get("SCREENSHOTS")
+_NUMBERS = itertools.count(1)
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Without preloading: axe would fetch stylesheets anew, from addresses that do not exist.
 _AXE = {"resultTypes": ["violations"], "preload": False}
 # What a page and its files take on the wire, also those that this browser has in its cache.
@@ -44,7 +47,6 @@ class Visitor:
     url: str
     java_script: bool = True
     problems: list[str] = field(default_factory=list)
-    shots: int = 0
     # Drawing and axe add styles of their own to a page, which its CSP rightly refuses.
     _looking: bool = False
 
@@ -88,21 +90,26 @@ class Visitor:
         weight = self.page.evaluate(_WEIGHT)
         assert 0 < weight < LIGHT, f"{self.path} takes {weight} bytes"
         self._looking = True
+        if SHOTS:
+            self._draw(Path(SHOTS))
         self._look_at(WIDE, "light")
         self._look_at(NARROW, "dark")
         self.page.set_viewport_size(WIDE)
         self.page.emulate_media(color_scheme="light")
         self._looking = False
 
+    def _draw(self, folder: Path) -> None:
+        name = f"{next(_NUMBERS):03}{self.path.replace('/', '_')}"
+        for size in (WIDE, NARROW):
+            self.page.set_viewport_size(size)
+            for scheme in _SCHEMES:
+                self.page.emulate_media(color_scheme=scheme)
+                self.page.screenshot(path=folder / f"{name}_{size['width']}_{scheme}.png", full_page=True)
+
     def _look_at(self, size: ViewportSize, scheme: Literal["light", "dark"]) -> None:
         self.page.set_viewport_size(size)
         self.page.emulate_media(color_scheme=scheme)
         where = f"{self.path} ({scheme}, {size['width']} wide)"
-        if SHOTS:
-            self.shots += 1
-            self.page.screenshot(
-                path=Path(SHOTS) / f"{self.shots:03}{self.path.replace('/', '_')}_{scheme}.png", full_page=True
-            )
         assert self.page.evaluate(_SIDEWAYS) == 0, f"{where} scrolls sideways"
         found = Axe().run(self.page, options=_AXE)
         assert found.violations_count == 0, f"{where}\n{found.generate_report()}"

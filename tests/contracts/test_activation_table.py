@@ -109,7 +109,7 @@ ROWS = [
         raw=b"[1" + b"0" * 400 + b',"\\ud800"]',
     ),
     Row("a lone surrogate", invalid("The body is not valid JSON (line 1, column 2)."), raw=b'"\\ud800"'),
-    Row("too deep", invalid("The body is not valid JSON (line 1, column 1026)."), raw=b"[" * 30_000),
+    Row("too deep", invalid("The body is nested too deeply."), raw=b"[" * 30_000),
     *(
         Row(f"{raw.decode()} is no object", invalid("The body must be a JSON object."), raw=raw)
         for raw in (b"[]", b"null", b"5", b'"x"', b"true")

@@ -87,7 +87,9 @@ def linked(described: Operation, status: str, **links: dict[str, str]) -> Operat
 
 def problem_responses() -> dict[str, Any]:
     """Return the answers to calls that fail, by status, as far as they are the same for all calls."""
-    return {status: _refusal(status, problems.codes_of(status, "")) for status in _PROBLEMS.keys() - _OF_THE_CALL}
+    return {
+        status: _refusal(status, problems.codes_of(status, "")) for status in sorted(_PROBLEMS.keys() - _OF_THE_CALL)
+    }
 
 
 def _problem(status: str, name: str) -> dict[str, Any]:

@@ -228,6 +228,11 @@ class TestWhatNeedsAttention:
 
         assert "Look-ups fail Customers 3 of 10 look-ups of the last two hours got no answer" in see(viewer)
 
+    def test_is_no_redis_that_was_away_for_a_moment(self, in_step, viewer):
+        asked(in_step.destination, requests=1_000, hits=991, errors=9)
+
+        assert "Look-ups fail" not in see(viewer)
+
     def test_are_deletes_that_redis_does_not_take(self, in_step, viewer):
         Suppression.objects.create(
             destination=in_step.destination,
