@@ -10,7 +10,7 @@ from django.utils import timezone
 from activation import claims, enabling, partitions, recovery, run_outcomes, run_states, run_steps, tasks
 from activation.claims import Heartbeat
 from activation.engine import snapshots
-from activation.engine.encoding import Encoder
+from activation.engine.encoding import Packed
 from activation.engine.loader import Loader
 from activation.models import PartitionState, RedisDestination, RunState, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
@@ -32,7 +32,7 @@ def breaks(error):
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(snapshots, "take"), (Encoder, "pack"), (Loader, "set_marker")],
+    [(snapshots, "take"), (Packed, "pack"), (Loader, "set_marker")],
     ids=["snapshot", "load", "end"],
 )
 def test_an_error_nobody_foresaw_fails_the_run_at_once_and_quotes_no_data(world, monkeypatch, capsys, place, name):
@@ -46,7 +46,7 @@ def test_an_error_nobody_foresaw_fails_the_run_at_once_and_quotes_no_data(world,
 
 
 @pytest.mark.parametrize("error", [OperationalError("locked"), InterfaceError("closed")])
-@pytest.mark.parametrize(("place", "name"), [(snapshots, "take"), (Encoder, "pack"), (Loader, "set_marker")])
+@pytest.mark.parametrize(("place", "name"), [(snapshots, "take"), (Packed, "pack"), (Loader, "set_marker")])
 def test_our_database_being_away_for_a_moment_only_delays_the_run(world, monkeypatch, place, name, error):
     with monkeypatch.context() as patched:
         patched.setattr(place, name, breaks(error))
