@@ -18,7 +18,10 @@ READY = "Activation API is ready."
 READY_WITHIN = 90.0
 STOP_WITHIN = 30.0
 # The suite's own environment configures the suite's own Django; `up` must not take it for its own.
-_NOT_INHERITED = {*REQUIRED, "DATA_DIR", "SNAPSHOT_DIR", "DUCKDB_DIR", "DATABASE_URL", "LOG_LEVEL", "ALLOWED_HOSTS"}
+_NOT_INHERITED = {
+    *REQUIRED,
+    *("DATA_DIR", "SNAPSHOT_DIR", "DUCKDB_DIR", "DATABASE_URL", "LOG_LEVEL", "ALLOWED_HOSTS", "USAGE_WRITTEN_EVERY"),
+}
 
 
 @dataclass

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, StorageState, sync_playwright
+import redis
+from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 
 from config import demo_warehouse
+from config.demo_warehouse import EXAMPLE
 from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
 from tests.browser import journey
-from tests.browser.visitor import Visitor, visiting
+from tests.browser.visitor import PATIENCE, Visitor, visiting
 from tests.processes import Up
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -55,6 +57,7 @@ class Installation:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -90,6 +93,41 @@ def installation(site: Site) -> Installation:
         journey.set_up(visitor, site.code)
         journey.connect_warehouse(visitor, FILE)
         return Installation(site, visitor.page.context.storage_state())
+
+
+@dataclass(frozen=True)
+class Served:
+    """A project that is in step, for tests that change nothing but their own person in it: its pages, and a token."""
+
+    installation: Installation
+    entities: str
+    settings: str
+    destination: str
+    token: str
+
+    def somebody(self, number: int) -> str:
+        """Return the e-mail of one of the people in its Redis, for a test that deletes them."""
+        site = self.installation.site
+        pattern = f"*:{self.destination}:user:email:*"
+        with redis.Redis.from_url(f"redis://:{site.redis_password}@{site.redis_address}") as there:
+            keys = sorted(there.scan_iter(pattern, count=1000))
+        emails = [str(key, "utf-8").rpartition(":")[2] for key in keys]
+        return [email for email in emails if email != EXAMPLE[2]][number]
+
+
+@pytest.fixture(scope="package")
+def served(installation: Installation) -> Served:
+    """Set a project up as far as its profiles being served, and generate a token that may call the API."""
+    with installation.visit() as visitor:
+        visitor.goto("/")
+        journey.create_project(visitor, "Served")
+        entities = visitor.path
+        journey.connect_redis(visitor, installation.site.redis_address, installation.site.redis_password)
+        destination = journey.see_the_sync_on(visitor)
+        visitor.wait_for(visitor.page.get_by_role("status").get_by_text("In step"))
+        settings = visitor.path
+        token = journey.generate_token(visitor, "Shared by tests")
+        return Served(installation, entities, settings, destination, token)
 
 
 @pytest.fixture

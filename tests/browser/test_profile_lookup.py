@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from config.demo_warehouse import EXAMPLE
 from tests.browser import journey
+from tests.browser.conftest import Served
 from tests.browser.test_people import log_in, new_member, stranger
 from tests.browser.visitor import Visitor
 
@@ -14,14 +15,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
 _, _, PERSON = EXAMPLE
 
 
-def served(visitor: Visitor, project: str, address: str, password: str) -> str:
-    """Create a project and sync it; returns the path of its Profile Lookup, which is open then."""
-    journey.create_project(visitor, project)
-    entities = visitor.path
-    journey.connect_redis(visitor, address, password)
-    journey.see_the_sync_on(visitor)
-    visitor.wait_for(visitor.page.get_by_role("status").get_by_text("In step"))
-    visitor.goto(entities)
+def open_look_up(visitor: Visitor, served: Served) -> str:
+    """Go from the project's entities to the Profile Lookup of people; returns its path."""
+    visitor.goto(served.entities)
     visitor.press("Profile Lookup of user")
     visitor.arrive("Profile Lookup")
     return visitor.path
@@ -50,12 +46,11 @@ def test_an_admin_has_rows_and_nulls_counted(installation, java_script):
 
 
 @pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_an_admin_finds_a_profile_learns_why_another_is_empty_and_deletes_the_first(installation, java_script):
-    site = installation.site
-    with installation.visit(java_script=java_script) as visitor:
+def test_an_admin_finds_a_profile_learns_why_another_is_empty_and_deletes_one(served, java_script):
+    gone = served.somebody(int(java_script))
+    with served.installation.visit(java_script=java_script) as visitor:
         page = visitor.page
-        visitor.goto("/")
-        path = served(visitor, f"Look up {int(java_script)}", site.redis_address, site.redis_password)
+        path = open_look_up(visitor, served)
 
         look_up(visitor, PERSON)
         profile = page.get_by_role("region", name="Profile by email")
@@ -81,20 +76,19 @@ def test_an_admin_finds_a_profile_learns_why_another_is_empty_and_deletes_the_fi
         expect(page.get_by_text("there is one in lower case")).to_be_visible()
         visitor.look()
 
-        look_up(visitor, PERSON)
+        look_up(visitor, gone)
         page.get_by_role("button", name="Delete this profile").click()
         visitor.arrive("Delete this profile?")
         expect(page.get_by_text("It stays deleted")).to_be_visible()
         visitor.press("Yes, delete")
         expect(page.get_by_text("The profile is deleted.")).to_be_visible()
         assert visitor.path == path
-        look_up(visitor, PERSON)
+        look_up(visitor, gone)
         expect(page.get_by_text("The profile was deleted through the API")).to_be_visible()
 
 
-def test_an_editor_sees_profiles_once_they_may_and_a_viewer_is_told_who_does(installation, visitor):
-    site = installation.site
-    path = served(visitor, "Look up for whom", site.redis_address, site.redis_password)
+def test_an_editor_sees_profiles_once_they_may_and_a_viewer_is_told_who_does(installation, served, visitor):
+    path = open_look_up(visitor, served)
     new_member(installation, visitor, "eli@northlight.example", "Editor")
 
     with stranger(installation) as editor:

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
+from django.urls import resolve
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -25,8 +26,8 @@ from playwright.sync_api import (
 
 WIDE = ViewportSize(width=1280, height=900)
 NARROW = ViewportSize(width=360, height=740)
-# Looking at a page takes axe a second or two where two cores are shared; a worker may be busy for longer.
-PATIENCE = 60_000
+# Nothing takes this long but on a machine that does much else.
+PATIENCE = 120_000
 # Set, it is a folder to which every page that is looked at is drawn, wide and narrow, light and dark.
 SHOTS = os.environ.get("SCREENSHOTS")
 _NUMBERS = itertools.count(1)
@@ -36,7 +37,33 @@ _AXE = {"resultTypes": ["violations"], "preload": False}
 # What a page and its files take on the wire, also those that this browser has in its cache.
 _WEIGHT = """() => performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize || 0), 0)"""
 LIGHT = 100_000  # bytes
+# What every page has: one title of each kind, what screen readers jump to, a way past the navigation, and, where
+# something typed was refused, a summary that leads to each field, which names its error.
+_MISSING = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const named = (id) => id && document.getElementById(id);
+    const skip = document.querySelector("a[href], button, input, select, summary");
+    const links = all("[data-error-summary] a").map((link) => link.getAttribute("href").slice(1));
+    const told = (field) => (field.getAttribute("aria-describedby") || "").split(" ").some(named);
+    const led = (field) => links.some((id) => named(id) && (named(id) === field || named(id).contains(field)));
+    const must = {
+        "one h1 with words": all("h1").length === 1 && all("h1")[0].innerText.trim() !== "",
+        "a title of its own": / · Activation API$/.test(document.title) && !document.title.startsWith(" "),
+        "a language": document.documentElement.lang === "en",
+        "one main landmark and a banner": all("main").length === 1 && all("body > header").length > 0,
+        "a navigation where somebody is logged in":
+            !document.body.classList.contains("framed") || all("nav[aria-label=Main]").length > 0,
+        "a skip link before all else": skip.matches(".skip") && named(skip.hash.slice(1))?.matches("main"),
+        "refused fields that name their error": all("[aria-invalid=true]").every(told),
+        "a summary that leads to refused fields": all("main [aria-invalid=true]").every(led),
+    };
+    return Object.keys(must).filter((what) => !must[what]);
+}"""
 _SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+# Pages that were held against what every page must be when a test arrived there, so that no other test does it again.
+_arrived: set[tuple[str, str, str]] = set()
 
 
 @dataclass
@@ -73,9 +100,12 @@ class Visitor:
         main.get_by_role("link", name=name, exact=True).or_(main.get_by_role("button", name=name, exact=True)).click()
 
     def arrive(self, heading: str) -> None:
-        """Wait for the page of a heading, and hold it against what every page must be."""
+        """Wait for the page of a heading; who is the first there holds it against what every page must be."""
         expect(self.page.get_by_role("heading", name=heading, level=1, exact=True)).to_be_visible(timeout=PATIENCE)
-        self.look()
+        here = (self.url, resolve(self.path).view_name, heading)
+        if self.java_script and here not in _arrived:
+            _arrived.add(here)
+            self.look()
 
     def local_links(self) -> list[str]:
         """Return where the page's links lead within the site, to pages and not to files."""
@@ -89,6 +119,8 @@ class Visitor:
             return  # axe is a script itself
         weight = self.page.evaluate(_WEIGHT)
         assert 0 < weight < LIGHT, f"{self.path} takes {weight} bytes"
+        missing = self.page.evaluate(_MISSING)
+        assert missing == [], f"{self.path} lacks {missing}"
         self._looking = True
         if SHOTS:
             self._draw(Path(SHOTS))

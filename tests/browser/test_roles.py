@@ -1,0 +1,85 @@
+"""What an Admin, an Editor and a Viewer see of the same pages, and what each may press there."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Served
+from tests.browser.test_people import log_in, new_member, stranger
+from tests.browser.visitor import Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
+
+PLACES = {
+    "Admin": ["Overview", "Projects", "Destinations", "Warehouses", "Audit log", "Settings"],
+    "Editor": ["Overview", "Projects", "Destinations", "Warehouses", "Settings"],
+    "Viewer": ["Overview", "Projects", "Destinations", "Warehouses", "Settings"],
+}
+# What each may press on a page, and nothing else; what copies is left out.
+TO_PRESS: dict[str, dict[str, set[str]]] = {
+    "entities": {"Admin": {"Count now", "Check again"}, "Editor": {"Count now", "Check again"}, "Viewer": set()},
+    "settings": {
+        "Admin": {"Enable sync to Redis", "Sync Now", "Reset History and Full Sync"},
+        "Editor": {"Sync Now", "Reset History and Full Sync"},
+        "Viewer": set(),
+    },
+    "history": {"Admin": {"Report a finished run"}, "Editor": {"Report a finished run"}, "Viewer": set()},
+    "destination": {"Admin": {"Rename", "Delete destination", "Try it"}, "Editor": set(), "Viewer": set()},
+    "projects": {"Admin": {"New project"}, "Editor": {"New project"}, "Viewer": set()},
+    "warehouses": {"Admin": {"Connect a warehouse"}, "Editor": set(), "Viewer": set()},
+    "members": {"Admin": {"Invite a member"}, "Editor": set(), "Viewer": set()},
+}
+TOKEN_ROLES = {"Admin": ["Admin", "Editor", "Viewer"], "Editor": ["Editor", "Viewer"], "Viewer": ["Viewer"]}
+
+
+def addresses(served: Served) -> dict[str, str]:
+    """Name the pages that are compared."""
+    home = "/o/northlight"
+    return {
+        "entities": served.entities,
+        "settings": served.settings,
+        "history": served.settings.replace("settings/activation", "history/"),
+        "destination": f"{home}/destinations/{served.destination}/settings",
+        "projects": f"{home}/projects/",
+        "warehouses": f"{home}/warehouses/",
+        "members": f"{home}/settings/members/",
+    }
+
+
+def to_press(visitor: Visitor, path: str) -> set[str]:
+    """Open a page and name what can be pressed there to change something."""
+    visitor.goto(path)
+    main = visitor.page.get_by_role("main")
+    switches = main.get_by_role("switch", name="Enable sync to Redis", disabled=False)
+    buttons = main.get_by_role("button", disabled=False).filter(visible=True).all_inner_texts()
+    named = {"Enable sync to Redis"} if switches.count() else set()
+    return named | {name for text in buttons if not (name := " ".join(text.split())).startswith("Copy")}
+
+
+def look_through(visitor: Visitor, served: Served, role: str) -> None:
+    """Hold every page against what a role may see and press there."""
+    page = visitor.page
+    visitor.goto("/")
+    assert page.get_by_role("navigation", name="Main").get_by_role("link").all_inner_texts() == PLACES[role]
+    found = {name: to_press(visitor, path) for name, path in addresses(served).items()}
+    assert found == {name: roles[role] for name, roles in TO_PRESS.items()}
+    visitor.goto("/o/northlight/settings/profile/tokens/new/")
+    assert page.get_by_label("Role").get_by_role("option").all_inner_texts() == TOKEN_ROLES[role]
+
+
+@pytest.mark.parametrize("role", ["Editor", "Viewer"])
+def test_whoever_is_no_admin_sees_and_presses_exactly_what_their_role_allows(served, visitor, role):
+    look_through(visitor, served, "Admin")
+    email = f"exactly.{role.lower()}@northlight.example"
+    new_member(served.installation, visitor, email, role)
+    with stranger(served.installation) as person:
+        log_in(person, email)
+        person.arrive("Northlight")
+        look_through(person, served, role)
+        person.goto(served.settings)
+        if role == "Viewer":
+            expect(person.page.get_by_role("switch", name="Enable sync to Redis")).to_be_disabled()
+        person.look()
+        for path in ("/o/northlight/audit-log/", f"/o/northlight/destinations/{served.destination}/edit"):
+            person.goto(path)
+            person.arrive("Your role does not allow this")
+        person.problems.clear()  # 403 is what somebody who may not is answered
