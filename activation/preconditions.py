@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from projects import runs
 from projects.models import CheckState, Project, WarehouseCheck, WarehouseKind
+from projects.placements import ServedView, columns_known
 from projects.projects import served_views
 from projects.specification import from_plain, missing_feature_views
 from projects.warehouses import grants
@@ -92,7 +93,7 @@ def _places(project: Project) -> Precondition:
     if not lost and not blind:
         return Precondition(Point.PLACES, name, met=True, message=f"{len(views)} of {len(views)}")
     told = [f"{', '.join(lost)}: not found in {project.output_schema}."] if lost else []
-    told += [f"{view.feature_view}: no column is called {view.id_type}." for view in blind]
+    told += [f"{view.feature_view}: {_why_blind(project, view)}." for view in blind]
     return Precondition(
         Point.PLACES,
         name,
@@ -101,6 +102,10 @@ def _places(project: Project) -> Precondition:
         cure="Run the project so that its views are made, then check again; or choose where they are.",
         views=tuple(view.feature_view for view in views if view.relation is None or view.id_column is None),
     )
+
+
+def _why_blind(project: Project, view: ServedView) -> str:
+    return f"no column is called {view.id_type}" if columns_known(project, view) else "could not be read"
 
 
 def _grants(project: Project) -> Precondition:

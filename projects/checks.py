@@ -159,8 +159,14 @@ def _project_steps(project: Project, warehouse: port.Warehouse, *, now: datetime
     except ProjectChanged as error:
         yield CheckStep("Look up the feature views", "failed", str(error), "Check again.")
         return
-    yield from (_unplaced(project, view) for view in views if view.relation is None or view.id_column is None)
-    relations = [view.relation for view in views if view.relation is not None and view.id_column is not None]
+    for view in views:
+        if view.relation is None or (view.id_column is None and placements.columns_known(project, view)):
+            yield _unplaced(project, view)
+    relations = [
+        view.relation
+        for view in views
+        if view.relation and (view.id_column is not None or not placements.columns_known(project, view))
+    ]
     yield from list(warehouse.check(relations))[own_steps:]
 
 

@@ -14,7 +14,7 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from projects.models import Project
 from projects.specification import Entity, FeatureView, candidate_relations, from_plain
-from projects.warehouses.port import Relation, RelationMissing, Warehouse
+from projects.warehouses.port import GrantMissing, QueryFailed, Relation, RelationMissing, Warehouse
 
 MAX_OFFERED = 2_000
 
@@ -53,11 +53,17 @@ def served_views(project: Project) -> list[ServedView]:
     return [_served(entity, view, project.placements.get(view.name, {})) for entity, view in specification.views()]
 
 
+def columns_known(project: Project, view: ServedView) -> bool:
+    """Tell whether the last look-up could read a view's columns."""
+    return view.feature_view in project.catalogue.get("columns", {})
+
+
 def look_up(project: Project, warehouse: Warehouse, *, now: datetime) -> list[ServedView]:
     """Find the project's views in the warehouse's catalogue, store where they are, and list them.
 
-    Keeps what a person chose as long as it is there. Raises `WarehouseError`; `RelationMissing` when the output
-    schema is not there; `ProjectChanged` when the specification changed meanwhile.
+    Keeps what a person chose as long as it is there. A view that cannot be read keeps what was known of it, or has no
+    id column yet, and stands in the way of no other; reading it tells why. Raises `WarehouseError`; `RelationMissing`
+    when the output schema is not there; `ProjectChanged` when the specification changed meanwhile.
     """
     schema = _match(project.output_schema, warehouse.schemas())
     if schema is None:
@@ -70,7 +76,11 @@ def look_up(project: Project, warehouse: Warehouse, *, now: datetime) -> list[Se
         former = project.placements.get(view.name, {})
         relation = _kept(former, "relation", relations) or _first(candidate_relations(entity.name, view), relations)
         if relation is not None:
-            described = warehouse.describe(Relation(schema, relation))
+            try:
+                described = warehouse.describe(Relation(schema, relation))
+            except (GrantMissing, QueryFailed):
+                placements[view.name] = _unread(former, schema, relation)
+                continue
             columns[view.name] = [column.name for column in described]
             types[view.name] = [column.type for column in described]
             placements[view.name] = _found(former, schema, relation, view.id_type, columns[view.name])
@@ -121,6 +131,13 @@ def _found(former: Mapping[str, Any], schema: str, relation: str, id_type: str, 
         "id_column": (_kept(former, "id_column", columns) if same else None) or _match(id_type, columns),
         "chosen": former.get("chosen", []) if same else [],
     }
+
+
+def _unread(former: Mapping[str, Any], schema: str, relation: str) -> dict[str, Any]:
+    """Return the placement of a view whose columns could not be read just now."""
+    if (former.get("schema"), former.get("relation")) == (schema, relation):
+        return dict(former)
+    return {"schema": schema, "relation": relation, "id_column": None, "chosen": []}
 
 
 def _chosen(project: Project, feature_view: str, *, relation: str, id_column: str) -> dict[str, Any]:

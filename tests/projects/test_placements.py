@@ -57,6 +57,21 @@ def test_a_missing_output_schema_is_said(project: Project) -> None:
         look_up(project, {"public": {}})
 
 
+def test_a_view_that_cannot_be_read_stands_in_the_way_of_no_other(project: Project) -> None:
+    content = {"profiles": {"features_by_email": ["email"], "feature_view_using_salesforce_id": ["salesforce_id"]}}
+    catalogue = Catalogue(content, refused={"features_by_email"})
+    unread, other = placements.look_up(project, cast("Warehouse", catalogue), now=timezone.now())
+
+    assert (unread.relation, unread.id_column) == (Relation("profiles", "features_by_email"), None)
+    assert other.id_column == "salesforce_id"
+    assert [placements.columns_known(project, view) for view in (unread, other)] == [False, True]
+
+    known, _ = look_up(project, content)
+    still, _ = placements.look_up(project, cast("Warehouse", catalogue), now=timezone.now())
+    assert still == known
+    assert known.id_column == "email"
+
+
 def test_a_person_chooses_a_view_and_then_its_column(editor: Member, project: Project) -> None:
     content = {"profiles": {"odd": ["main", "mail"], "features_by_email": ["email"]}}
     look_up(project, content)
