@@ -1,0 +1,103 @@
+"""The main job by keyboard alone: Tab, Enter, Space and letters, and one always sees where one is."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from config.demo_warehouse import EXAMPLE, OUTPUT_SCHEMA, PB_PROJECT
+from tests.browser import journey
+from tests.browser.visitor import Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
+
+PROJECT = "By keyboard"
+MOST_STOPS = 80
+_IS_HERE = "element => element === document.activeElement"
+_IS_SEEN = """element => {
+    const look = getComputedStyle(element), box = element.getBoundingClientRect();
+    const ring = look.outlineStyle !== "none" && parseFloat(look.outlineWidth) > 0;
+    return (ring || look.boxShadow !== "none") && box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+}"""
+
+
+def tab_to(visitor: Visitor, wanted: Locator, *keys: str) -> None:
+    """Go on by Tab until something has the focus, see that it shows it, and press keys there."""
+    expect(wanted).to_be_visible()
+    for _ in range(MOST_STOPS):
+        visitor.page.keyboard.press("Tab")
+        if wanted.evaluate(_IS_HERE):
+            break
+    else:
+        raise AssertionError(f"{visitor.path}: Tab does not lead to {wanted}")
+    assert wanted.evaluate(_IS_SEEN), f"{visitor.path}: {wanted} does not show that it has the focus"
+    for key in keys:
+        visitor.page.keyboard.press(key)
+
+
+def type_into(visitor: Visitor, label: str | re.Pattern[str], text: str) -> None:
+    """Go on to a field by Tab and write into it."""
+    tab_to(visitor, visitor.page.get_by_label(label, exact=True).first)
+    visitor.page.keyboard.insert_text(text)
+
+
+def test_the_main_job_is_done_by_keyboard_alone(installation, visitor):
+    page = visitor.page
+    main, ways = page.get_by_role("main"), page.get_by_role("navigation", name="Main")
+    tab_to(visitor, page.get_by_role("link", name="Skip to content"), "Enter")
+    assert main.evaluate(_IS_HERE)
+
+    visitor.goto("/")
+    tab_to(visitor, ways.get_by_role("link", name="Projects"), "Enter")
+    visitor.arrive("Projects")
+    tab_to(visitor, main.get_by_role("button", name="New project"), "Enter")
+    visitor.arrive("New project")
+    create_project(visitor)
+    tab_to(visitor, main.get_by_role("link", name="Activation API"), "Enter")
+    connect_redis(visitor, installation.site.redis_address, installation.site.redis_password)
+
+    visitor.goto("/")
+    tab_to(visitor, ways.get_by_role("link", name="Destinations"), "Enter")
+    visitor.arrive("Destinations")
+    tab_to(visitor, main.get_by_role("link", name=f"{PROJECT} Redis", exact=True), "Enter")
+    visitor.arrive(f"{PROJECT} Redis")
+    tab_to(visitor, main.get_by_role("button", name="Try it").or_(main.get_by_role("link", name="Try it")), "Enter")
+    visitor.arrive("Try it")
+    type_into(visitor, "Id", EXAMPLE[2])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("A profile was found")).to_be_visible()
+
+
+def create_project(visitor: Visitor) -> None:
+    """Forget the schema and get the text wrong, then follow the summary of errors to each and correct it."""
+    page = visitor.page
+    type_into(visitor, re.compile("^Name"), PROJECT)
+    type_into(visitor, "Text of pb_project.yaml", PB_PROJECT.replace("id_types:", "id_typos:", 1))
+    tab_to(visitor, page.get_by_role("button", name="Create project"), "Enter")
+    summary = page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    visitor.look()
+    visitor.problems.clear()  # 422 is what a form that is refused is answered
+    tab_to(visitor, summary.get_by_role("link", name="Output schema"), "Enter")
+    expect(page.get_by_label("Output schema")).to_be_focused()
+    page.keyboard.insert_text(OUTPUT_SCHEMA)
+    expect(page.get_by_label(re.compile("^Name"))).to_have_value(PROJECT)
+    tab_to(visitor, page.get_by_label("Text of pb_project.yaml"), "Control+A")
+    page.keyboard.insert_text(PB_PROJECT)
+    tab_to(visitor, page.get_by_role("button", name="Create project"), "Enter")
+    visitor.arrive(PROJECT)
+    visitor.wait_for(page.get_by_text("Everything can be read"))
+
+
+def connect_redis(visitor: Visitor, address: str, password: str) -> None:
+    """Turn the switch and connect a new Redis."""
+    page = visitor.page
+    tab_to(visitor, page.get_by_role("switch", name="Enable sync to Redis"), "Space")
+    visitor.arrive("Enable sync to Redis")
+    if not page.get_by_label(re.compile("^Address")).is_visible():
+        tab_to(visitor, page.locator("summary", has_text="Connect a new Redis"), "Enter")
+    type_into(visitor, re.compile("^Address"), address)
+    type_into(visitor, re.compile("^Password"), password)
+    page.keyboard.press("Enter")
+    journey.see_the_sync_on(visitor)
+    visitor.wait_for(page.get_by_role("status").get_by_text("In step"))
