@@ -119,8 +119,9 @@ def _sent(row: AlertSettings | None) -> dict[str, Any]:
     if row is None:
         return {"deliveries": []}
     newest = row.deliveries.order_by("-created_at", "-pk")
-    on_their_way = newest.filter(state=AlertDelivery.State.QUEUED, trouble="")
-    return {"deliveries": list(newest[:_SHOWN]), "waiting": on_their_way.exists()}
+    # Asked before the list is read: one that is sent in between is shown once more, and not as queued for ever.
+    waiting = newest.filter(state=AlertDelivery.State.QUEUED, trouble="").exists()
+    return {"deliveries": list(newest[:_SHOWN]), "waiting": waiting}
 
 
 def _shown_once(request: SignedInRequest, project: Project, made: str) -> HttpResponse:
