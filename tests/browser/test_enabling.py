@@ -156,6 +156,7 @@ def create_without_views(visitor: Visitor, name: str) -> str:
     page.get_by_label("Text of pb_project.yaml").fill(WITHOUT_VIEWS)
     visitor.press("Create project")
     expect(page.get_by_role("heading", name="No ids are listed to serve")).to_be_visible()
+    visitor.wait_for(page.get_by_text("Passed", exact=True))
     visitor.look()
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
     visitor.press("Activation API")
