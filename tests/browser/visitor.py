@@ -45,7 +45,7 @@ _MISSING = """() => {
     const skip = document.querySelector("a[href], button, input, select, summary");
     const links = all("[data-error-summary] a").map((link) => link.getAttribute("href").slice(1));
     const told = (field) => (field.getAttribute("aria-describedby") || "").split(" ").some(named);
-    const led = (field) => links.some((id) => named(id) && (named(id) === field || named(id).contains(field)));
+    const led = (field) => links.some((id) => id === field.id || named(id)?.contains(field));
     const must = {
         "one h1 with words": all("h1").length === 1 && all("h1")[0].innerText.trim() !== "",
         "a title of its own": / · Activation API$/.test(document.title) && !document.title.startsWith(" "),
@@ -53,7 +53,7 @@ _MISSING = """() => {
         "one main landmark and a banner": all("main").length === 1 && all("body > header").length > 0,
         "a navigation where somebody is logged in":
             !document.body.classList.contains("framed") || all("nav[aria-label=Main]").length > 0,
-        "a skip link before all else": skip.matches(".skip") && named(skip.hash.slice(1))?.matches("main"),
+        "a skip link before all else": skip?.matches(".skip") && named(skip.hash.slice(1))?.matches("main"),
         "refused fields that name their error": all("[aria-invalid=true]").every(told),
         "a summary that leads to refused fields": all("main [aria-invalid=true]").every(led),
     };
@@ -110,8 +110,8 @@ class Visitor:
     def local_links(self) -> list[str]:
         """Return where the page's links lead within the site, to pages and not to files."""
         links = self.page.locator("a[href]:not([download])").filter(visible=True)
-        found = [link.get_attribute("href") or "" for link in links.all()]
-        return [href for href in found if href.startswith("/")]
+        found = [(link.get_attribute("href") or "").partition("#")[0] for link in links.all()]
+        return [href for href in found if href.startswith("/") and not href.endswith(".json")]
 
     def look(self) -> None:
         """Hold the page against axe, and against sideways scrolling: wide and light, then narrow and dark."""
