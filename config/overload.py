@@ -38,20 +38,19 @@ class Room(NamedTuple):
 
 
 API_REQUESTS_AT_ONCE = 16  # unless the setting of this name says otherwise
-PAGES = Room(active=4, waiting=2, seconds=5.0)
+WAITING_FOR_EACH = 5  # of those at work: a burst of 96 calls is served, the last after some 40 ms
+# A browser asks for a page's files together, over six connections.
+PAGES = Room(active=4, waiting=60, seconds=5.0)
 SPARE_THREADS = 2
 
 
 def api(active: int) -> Room:
     """Return the room for the API, of whose requests `active` are at work."""
-    return Room(active, waiting=active // 2, seconds=0.1)
+    return Room(active, waiting=active * WAITING_FOR_EACH, seconds=0.1)
 
 
 def threads(active: int) -> int:
-    """Return the threads that a server needs.
-
-    Not many more than can be at work: each wants the interpreter's lock, those that refuse too.
-    """
+    """Return the threads that a server needs at most. Those that wait want nothing, not even the interpreter's lock."""
     return api(active).threads + PAGES.threads + SPARE_THREADS
 
 

@@ -180,3 +180,8 @@ def test_a_process_that_leaves_ends_its_connections_and_is_not_ready_when_it_sai
     for path in ("/healthz", "/v2/projects", "/account/login/"):
         assert ask_for(path).headers["connection"] == "close"
         assert "connection" not in ask_for(path, SERVER_PROTOCOL="HTTP/2").headers
+
+
+def test_a_burst_of_a_few_dozen_calls_and_a_browser_that_loads_a_page_are_served():
+    assert overload.api(overload.API_REQUESTS_AT_ONCE).threads >= 96
+    assert overload.PAGES.threads >= 6 * 10, "ten browsers ask for files over six connections each"
