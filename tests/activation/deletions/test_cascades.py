@@ -1,5 +1,6 @@
 """A cascading delete takes every id of a person, whatever fails on its way, and nobody else's."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -84,6 +85,7 @@ def test_nothing_of_the_person_is_kept_once_it_has_ended(town: Town):
     assert (row.ids, row.state) == ("", "finished")
     assert set(Suppression.objects.values_list("receipt", "pending_key")) == {(answer.json["receiptId"], "")}
     told = str(list(AuditEvent.objects.values_list("details", "target"))) + str(town.receipt(answer))
+    told = re.sub(r"\b[0-9A-Za-z]{27}\b", "", told)  # our own ids may hold any letters
     assert not any(one in told for one in ("ada@", "+1", "u1", "m1"))
     assert AuditEvent.objects.get(action="cascading_delete_requested").details == {"receipt": row.public_id, "ids": 1}
     counts = AuditEvent.objects.filter(action="profiles_deleted", actor=town.member.user.email).latest("pk").details
