@@ -119,7 +119,7 @@ def test_a_process_that_is_stopped_is_not_ready_first_and_then_lets_its_callers_
         load.go_on(answers=50)
         os.kill(server.pid, signal.SIGTERM)
         eventually(lambda: readiness(watcher) == (503, "leaving"))
-        load.go_on(answers=20)  # what is on its way is answered, on the same connections
+        load.go_on(answers=50)  # what is on its way is answered, on the same connections
         assert not load.asked_to_leave
         eventually(lambda: load.asked_to_leave == CALLERS)
 
