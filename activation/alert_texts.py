@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from activation import cures
 from activation.hit_rates import HitRate
 from activation.models import Problem, Source, SyncRun
 from activation.usage_totals import share_words
@@ -147,6 +148,8 @@ def _paragraph(news: News) -> str:
     lines = [headline(news) + ".", _EXPLANATIONS[_kind_of(news)]]
     if news.run is not None and news.run.error and news.event != RECOVERED:
         lines.append(news.run.error)
+        if news.event == Problem.FAILED:
+            lines.append(f"What to do: {cures.of_run(news.run)}")
     if news.rate is not None:
         hours = "hour" if news.rate.hours == 1 else f"{news.rate.hours} hours"
         lines.append(f"{news.rate.look_ups:,} look-ups of the last {hours} were answered.")

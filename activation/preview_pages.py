@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from activation import previews, run_words
+from activation import cures, previews, run_words
 from activation.engine import documents
 from activation.engine.errors import UnexpectedType
 from activation.engine.previews import Document
@@ -88,8 +88,8 @@ def tell(preview: Preview) -> Told:
     look, word = _LOOKS[state], str(state.label)
     active = look == "working"
     if state != Preview.State.DONE:
-        cure = run_words.cure(preview.error_code) if state == Preview.State.FAILED else ""
-        return Told(look, word, active, cure=cure.replace("press Sync Now", "preview the changes again"))
+        cure = cures.of_preview(preview) if state == Preview.State.FAILED else ""
+        return Told(look, word, active, cure=cure)
     result: dict[str, Any] = preview.result
     reason = str(result["full_reason"])
     return Told(

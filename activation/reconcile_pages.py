@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from activation import reconciles
+from activation import cures, reconciles
 from activation.engine.keyspace import MOST_FIELDS
 from activation.models import ACTIVE_STATES, Reconcile, Source, SyncRun
 from activation.reconcile_looks import MOVED
@@ -54,6 +54,7 @@ class Told:
     unclaimed: list[tuple[View, int]]
     left_alone: list[tuple[str, int]]
     warnings: list[str]
+    cure: str
 
 
 def tell(row: Reconcile) -> Told:
@@ -78,6 +79,7 @@ def tell(row: Reconcile) -> Told:
         unclaimed=unclaimed if state in {_State.READY, _State.DONE} else [],
         left_alone=_left_alone(row),
         warnings=[_WARNINGS.get(code, code) for code in row.warnings],
+        cure=cures.of_reconcile(row) if state == _State.FAILED else "",
     )
 
 

@@ -6,23 +6,9 @@ from django.db.models import Q, QuerySet
 
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import syncs
+from activation import cures, syncs
 from activation.models import RunState, SyncRun
 from activation.preconditions import grants_sql
-
-# The page where somebody corrects what made a run fail, by the run's error.
-_DESTINATION, _VIEWS = "destination", "views"
-_REPAIRED_AT = {
-    "refused": _DESTINATION,
-    "wrongpass": _DESTINATION,
-    "noauth": _DESTINATION,
-    "nopassword": _DESTINATION,
-    "address_refused": _DESTINATION,
-    "certificate_refused": _DESTINATION,
-    "client_certificate_refused": _DESTINATION,
-    "misconfigured": _DESTINATION,
-    "relation_missing": _VIEWS,
-}
 
 
 @dataclass(frozen=True)
@@ -57,8 +43,8 @@ def repair(run: SyncRun, *, newer: SyncRun | None, by: Actor) -> Repair | None:
     """Say what can be done here and now about a run that failed; None once a newer run was made, or of a move."""
     if run.state != RunState.FAILED or newer is not None or run.source.other_place_of_id is not None:
         return None
-    at = _REPAIRED_AT.get(run.error_code, "")
-    allowed = at != _DESTINATION or by.may(Permission.MANAGE_CREDENTIALS)
+    at = cures.place(run.error_code, run.error)
+    allowed = at == cures.VIEWS or by.may(Permission.MANAGE_CREDENTIALS)
     return Repair(
         at=at if allowed else "",
         sql=grants_sql(run.source.activation.project) if run.error_code == "grant_missing" else "",

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from accounts.templatetags.components import duration_words
 from accounts.vault import SecretUnreadable
-from activation import failed_ids, run_words, syncs
+from activation import cures, failed_ids, run_words, syncs
 from activation.claims import HEARTBEAT_EVERY
 from activation.models import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.standings import of_run, pace_words
@@ -126,9 +126,7 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         in_view=_in_view(run),
         counts=_counts(run, progress),
         failures=_failures(run),
-        cure=run_words.cure(run.error_code, moving=run.source.other_place_of_id is not None)
-        if run.state == RunState.FAILED
-        else "",
+        cure=cures.of_run(run) if run.state == RunState.FAILED else "",
         full_because=run_words.why_full(run.full_reason) if run.full_reason else "",
         warnings=[run_words.warning(str(code)) for code in run.warnings],
         partitions=[_line(partition, now=now) for partition in partitions[:_PARTITIONS_SHOWN]],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from activation.engine.cures import cure_for
+from activation.engine import cures
 from activation.engine.errors import DestinationError
 from activation.engine.redis_settings import RedisSettings
 from activation.engine.trial import Problem, Skipped, Trial
@@ -68,5 +68,5 @@ def _take(name: str, check: Callable[[], str], trial: Trial, *, late: bool) -> S
     except Problem as problem:
         return Step(name, "failed", str(problem), problem.cure)
     except DestinationError as error:
-        cure = cure_for(error, key_prefix=trial.key_prefix, settings=trial.settings)
-        return Step(name, "failed", str(error), cure)
+        asker = cures.Asker.of(trial.key_prefix, trial.settings)
+        return Step(name, "failed", str(error), cures.cure(error.code, str(error), asker))

@@ -16,6 +16,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 from projects.warehouses import checks, postgresql_checks
 from projects.warehouses import postgresql_catalogue as catalogue
 from projects.warehouses import postgresql_pages as pages
+from projects.warehouses.cures import GRANTS
 from projects.warehouses.port import (
     LOG_COLUMNS,
     CheckStep,
@@ -31,7 +32,7 @@ from projects.warehouses.port import (
     id_texts,
 )
 from projects.warehouses.postgresql_dialect import SCHEMA, PostgreSQLDialect, quote
-from projects.warehouses.postgresql_errors import GRANTS, connection_error, statement_error
+from projects.warehouses.postgresql_errors import connection_error, statement_error
 from projects.warehouses.postgresql_settings import PostgreSQLSettings
 from projects.warehouses.postgresql_types import TYPES, Types
 

@@ -5,17 +5,19 @@ from contextlib import suppress
 from secrets import token_hex
 
 from projects.warehouses.checks import CONNECTION, OWN_SCHEMA, SCHEMAS, Action, reads
+from projects.warehouses.cures import CURES, GRANTS
 from projects.warehouses.port import (
     GrantMissing,
+    QueryFailed,
     Relation,
     RelationMissing,
     Warehouse,
     WarehouseError,
     WarehouseRefused,
+    WarehouseUnreachable,
 )
 from projects.warehouses.postgresql_catalogue import SCHEMA_USABLE
 from projects.warehouses.postgresql_dialect import SCHEMA
-from projects.warehouses.postgresql_errors import GRANTS
 
 
 def actions(warehouse: Warehouse, relations: Sequence[Relation]) -> list[Action]:
@@ -57,9 +59,8 @@ def _reading(warehouse: Warehouse, relation: Relation) -> Action:
 
 
 def _connection_cure(error: WarehouseError) -> str:
-    if isinstance(error, WarehouseRefused):
-        return "Check the user and the password, and that the server lets this user in from here."
-    return "Check host, port and database, and that the server can be reached from here."
+    kind = WarehouseRefused if isinstance(error, WarehouseRefused) else WarehouseUnreachable
+    return CURES[kind.code]
 
 
 def _grants_cure(error: WarehouseError) -> str:
@@ -67,4 +68,4 @@ def _grants_cure(error: WarehouseError) -> str:
         return "Try again in a moment."
     if isinstance(error, GrantMissing | RelationMissing):
         return GRANTS
-    return "Query the view in the warehouse itself, and correct it there."
+    return CURES[QueryFailed.code]

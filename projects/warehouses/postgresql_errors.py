@@ -10,6 +10,7 @@ import re
 
 from adbc_driver_manager import Error as DriverError
 
+from projects.warehouses.cures import GRANTS
 from projects.warehouses.port import (
     GrantMissing,
     QueryCancelled,
@@ -21,7 +22,6 @@ from projects.warehouses.port import (
     WarehouseUnreachable,
 )
 
-GRANTS = "Run the grants SQL shown for this warehouse."
 _DENIED = re.compile(r"(?:permission denied for|must be owner of) ([a-z ]+?) (\S{1,130})\s*\Z")
 
 _BROKEN = "The connection to the warehouse broke."

@@ -47,6 +47,7 @@ def test_an_e_mail_says_what_happened_and_where_to_look(ends, look, send, settin
     assert message.to == ["oncall@acme.example"]
     assert message.subject == "[Customers] The sync of features_by_email by email failed"
     assert "It failed because of grant_missing." in message.body
+    assert "What to do: Run the grants SQL shown for this warehouse. Then press Sync Now." in message.body
     assert f"https://activation.example.com/o/acme/syncs/{run.public_id}/" in message.body
     assert "https://activation.example.com/o/acme/projects/customers/settings/alerts" in message.body
     assert row().public_id in message.extra_headers["Message-ID"]

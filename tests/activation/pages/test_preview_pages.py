@@ -166,7 +166,8 @@ def test_a_preview_that_failed_says_why_and_what_to_do(preview, editor):
     page = text(editor.client.get(address(preview)))
 
     assert "The user may not read profiles.people." in page
-    assert "then preview the changes again" in page
+    assert "Run the grants SQL shown for this warehouse. Then preview the changes again." in page
+    assert "/help/troubleshooting/#grant_missing" in page
     assert "Preview again" in page
 
 

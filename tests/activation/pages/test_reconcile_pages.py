@@ -50,6 +50,14 @@ def test_before_the_first_look_the_page_says_what_it_is_for(destination, admin, 
     assert "Look through Redis" not in page
 
 
+def test_a_look_that_failed_says_why_and_what_to_do(ready, destination, viewer):
+    Reconcile.objects.update(state=Reconcile.State.FAILED, error_code="is_cluster", error="This Redis is a cluster.")
+    page = text(viewer.client.get(address(destination)))
+    assert "This Redis is a cluster." in page
+    assert "Turn Cluster Mode on. Edit the destination for that, and look again." in page
+    assert "/help/troubleshooting/#misconfigured" in page
+
+
 def test_an_admin_asks_for_a_look_and_stops_it(destination, admin):
     answer = admin.client.post(address(destination, "reconcile_start"))
     assert (answer.status_code, answer.url) == (303, address(destination))

@@ -58,13 +58,43 @@ def test_the_profiles_run_it_read_is_a_link_to_the_time_line(activation, runs, v
 
 @pytest.mark.parametrize(
     ("code", "offered"),
-    [("wrongpass", "Edit the connection"), ("relation_missing", "See where the views are"), ("stalled", "Sync Now")],
+    [
+        ("wrongpass", "Edit the connection"),
+        ("client_certificate_missing", "Edit the connection"),
+        ("warehouse_refused", "Edit the warehouse"),
+        ("relation_missing", "See where the views are"),
+        ("stalled", "Sync Now"),
+    ],
 )
 def test_a_failed_run_offers_to_repair_it_and_to_sync_again(runs, admin, code, offered):
     fail(runs[-1], code)
     page = text(admin.client.get(address(runs[-1])))
     assert offered in page
     assert page.count(" Sync Now ") >= 1
+
+
+def test_missing_rights_come_with_the_line_that_grants_them_to_who_uses_these_keys(runs, viewer):
+    fail(runs[-1], "noperm")
+    destination = runs[-1].source.destination
+    prefix = f"{destination.workspace_id}:{destination.public_id}:"
+    page = text(viewer.client.get(address(runs[-1])))
+    assert f"then press Sync Now: ACL SETUSER <user> ~{prefix}* +@read +@write +@scripting +@connection What" in page
+    destination.settings = {**destination.settings, "clusterMode": True}
+    destination.save()
+    assert "+@connection +cluster|slots" in text(viewer.client.get(address(runs[-1])))
+
+
+def test_a_certificate_is_told_by_what_is_wrong_with_it(runs, admin):
+    fail(runs[-1], "certificate_refused")
+    page = admin.client.get(address(runs[-1]))
+    pasted = "Paste the certificate of its CA under CA certificate. Edit the destination for that, and press Sync Now."
+    assert pasted in text(page)
+    assert "Edit the connection" in text(page)
+    assert "/help/troubleshooting/#certificate_refused" in page.content.decode()
+    SyncRun.objects.filter(pk=runs[-1].pk).update(error="localhost:1: certificate has expired")
+    page = admin.client.get(address(runs[-1]))
+    assert "Have the server's certificate renewed. Then press Sync Now." in text(page)
+    assert "Edit the connection" not in text(page)
 
 
 def test_who_may_not_repair_it_is_offered_what_they_may(runs, editor, viewer):
