@@ -12,6 +12,7 @@ from activation import standings, usage_totals
 from activation.access import destinations_of
 from activation.models import Activation, DestinationMove, RedisDestination, ServerLook, Source
 from activation.usage_totals import Totals
+from projects import access
 
 # The worst first.
 _STATES = ("failed", "attention", "working", "ok", "neutral")
@@ -58,13 +59,15 @@ class Line:
 def of(actor: Actor, *, now: datetime) -> list[Line]:
     """List the actor's destinations by name."""
     rows = list(destinations_of(actor))
+    projects = access.listed(actor)
+    by_project = standings.activations_of(projects)
     activations: dict[int, list[Activation]] = {}
-    served = Activation.objects.filter(project__organisation=actor.organisation).select_related("project")
-    for activation in served.order_by("project__name"):
+    for activation in (by_project[project.pk] for project in projects if project.pk in by_project):
         activations.setdefault(activation.destination_id, []).append(activation)
-    sources = Source.objects.filter(destination__organisation=actor.organisation)
+    sources = Source.objects.filter(activation__project__organisation=actor.organisation)
+    every = {row.pk: row for row in by_project.values()}
     by_activation: dict[int, list[standings.Standing]] = {}
-    for standing in standings.of_sources(sources, now=now):
+    for standing in standings.of_sources(sources, now=now, activations=every):
         by_activation.setdefault(standing.source.activation_id, []).append(standing)
     asked = usage_totals.by_destination([row.pk for row in rows], since=usage_totals.last_day(now=now))
     open_moves = DestinationMove.objects.filter(destination__in=rows, state__in=DestinationMove.OPEN)

@@ -37,11 +37,11 @@ def with_first_run(sources: QuerySet[Source]) -> QuerySet[Source]:
     finished = ProfilesRun.objects.filter(
         project_id=OuterRef("activation__project_id"), status=RunStatus.FINISHED, finished_at__gt=OuterRef("base_began")
     ).exclude(pk=OuterRef("base_covered"))
-    return sources.annotate(
+    known = sources.alias(
         base_began=Coalesce("base_run__snapshot_at", "base_run__queued_at"),
         base_covered=Coalesce(F("base_run__profiles_run_id"), 0),
-        first_run_after=Subquery(finished.order_by("finished_at").values("finished_at")[:1]),
     )
+    return known.annotate(first_run_after=Subquery(finished.order_by("finished_at").values("finished_at")[:1]))
 
 
 def _first_run_after(source: Source, last_good: SyncRun, began: datetime) -> datetime | None:

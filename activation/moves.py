@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts import vault
 from accounts.actors import Actor
@@ -128,11 +128,12 @@ def verify(destination: RedisDestination, *, settings: Mapping[str, Any], creden
 def hindrances_of(destination: RedisDestination) -> list[str]:
     """Say which sources of a destination cannot be loaded anywhere, and what to do about each."""
     found = []
-    left = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
+    hindering = Q(activation__enabled=False) | ~Q(status=Source.Status.ACTIVE)
+    left = Source.objects.filter(hindering, destination=destination).exclude(status=Source.Status.REMOVED)
     for source in left.select_related("activation__project").order_by("pk"):
         if source.status != Source.Status.ACTIVE:
             found.append(f"{source} is not synced any more: remove its profiles, or bring its view back.")
-        elif not source.activation.enabled:
+        else:
             found.append(f"The sync of {source.activation.project.name} is off: turn it on, or remove its profiles.")
     return list(dict.fromkeys(found))
 

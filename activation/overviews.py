@@ -11,7 +11,7 @@ from datetime import datetime
 from accounts.actors import Actor
 from activation import attention, standings, usage_totals
 from activation.attention import Item
-from activation.models import Activation, RedisDestination, Source
+from activation.models import Activation, Source
 from activation.standings import Standing
 from activation.usage_totals import Totals
 from projects import access
@@ -67,7 +67,7 @@ class Overview:
 def of(actor: Actor, *, now: datetime) -> Overview:
     """Sum up the actor's organisation."""
     projects = access.listed(actor)
-    activations = _activations(projects)
+    activations = standings.activations_of(projects)
     sources = Source.objects.filter(activation__project__organisation=actor.organisation)
     rows = standings.of_sources(sources, now=now, activations={row.pk: row for row in activations.values()})
     destinations = {row.destination_id for row in activations.values()}
@@ -82,17 +82,6 @@ def of(actor: Actor, *, now: datetime) -> Overview:
         items=attention.of(actor, projects, rows, nothing, now=now),
         asked=sum(asked.values(), usage_totals.NOTHING),
     )
-
-
-def _activations(projects: list[Project]) -> dict[int, Activation]:
-    """Return the activations by their projects' primary keys, each with its project and its destination."""
-    by_id = {project.pk: project for project in projects}
-    rows = Activation.objects.filter(project__organisation__in={project.organisation_id for project in projects})
-    found = {row.project_id: row for row in rows if row.project_id in by_id}
-    destinations = RedisDestination.objects.in_bulk({row.destination_id for row in found.values()})
-    for row in found.values():
-        row.project, row.destination = by_id[row.project_id], destinations[row.destination_id]
-    return found
 
 
 def found(lines: list[Line], *, query: str, sort: str) -> list[Line]:

@@ -11,8 +11,9 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.templatetags.components import duration_words
 from activation import freshness, guard, syncs
-from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
+from activation.models import ACTIVE_STATES, Activation, RedisDestination, RunState, Source, SyncRun
 from projects import runs
+from projects.models import Project
 
 _PHASE_WORDS = {
     RunState.QUEUED: "Waiting for a worker",
@@ -26,16 +27,41 @@ _CONFIRM = "Needs confirmation"
 ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
 _BEHIND, OUT_OF_DATE = "Behind", "Out of date"
 _OUT_OF_DATE_AFTER = timedelta(hours=24)
-# What is long about a run and a source, and says nothing about where the source stands.
+# What is long about a run, and says nothing about where its source stands.
 _LONG_OF_RUN = ("columns", "evictions", "warnings", "offer")
-_LONG_OF_SOURCE = (
-    "columns",
-    "ignored_columns",
-    "normalisation",
-    "base_evictions",
-    "dirty_tables",
-    "tombstones",
-    "follow_up",
+# What a page about hundreds of sources needs of each, of its run and of its activation.
+_SHORT_OF_ACTIVATION = ("project_id", "destination_id", "enabled", "enabled_at", "schedule")
+_SHORT_OF_SOURCE = (
+    "public_id",
+    "activation_id",
+    "destination_id",
+    "entity",
+    "id_type",
+    "feature_view",
+    "status",
+    "base_snapshot",
+    "base_rows",
+    "base_run",
+    "confirmed_base",
+    "confirmed_deletes",
+    "confirmed_choice",
+    "seen_profiles_run_id",
+    "created_at",
+)
+_SHORT_OF_RUN = (
+    "public_id",
+    "source_id",
+    "profiles_run_id",
+    "state",
+    "base_snapshot",
+    "kept_rows",
+    "deletes_planned",
+    "failed",
+    "error_code",
+    "error",
+    "queued_at",
+    "snapshot_at",
+    "finished_at",
 )
 
 
@@ -87,38 +113,53 @@ class Summary:
     active: bool
 
 
+def activations_of(projects: Iterable[Project]) -> dict[int, Activation]:
+    """Return the activations by their projects' primary keys, each with its project and destination, in two queries."""
+    by_id = {project.pk: project for project in projects}
+    rows = Activation.objects.filter(project__organisation__in={project.organisation_id for project in by_id.values()})
+    found = {row.project_id: row for row in rows.only(*_SHORT_OF_ACTIVATION) if row.project_id in by_id}
+    destinations = RedisDestination.objects.in_bulk({row.destination_id for row in found.values()})
+    for row in found.values():
+        row.project, row.destination = by_id[row.project_id], destinations[row.destination_id]
+    return found
+
+
 def of_sources(
     sources: QuerySet[Source], *, now: datetime, activations: Mapping[int, Activation] | None = None
 ) -> list[Standing]:
     """Tell where each source stands, in three queries however many there are.
 
     A page about hundreds of them brings the `activations` it has, by primary key and each with its project: the sources
-    take these, and come without their destination and what is long about them.
+    take these, and they and their runs come without their destination and whatever else is not told of many.
     """
     its_runs = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk")
     good = its_runs.filter(state=RunState.SUCCEEDED).exclude(kind=SyncRun.Kind.REMOVAL)
-    long = tuple(f"base_run__{name}" for name in _LONG_OF_RUN)
-    lean = freshness.with_first_run(sources).select_related("base_run").defer(*long)
-    whole = lean.select_related("activation__project", "destination")
-    rows = list(
-        (whole if activations is None else lean.defer(*long, *_LONG_OF_SOURCE))
-        .annotate(
-            newest_run=Subquery(its_runs.values("pk")[:1]),
-            not_stopped=Subquery(its_runs.exclude(state=RunState.CANCELLED).values("pk")[:1]),
-            last_good_at=Subquery(good.values("finished_at")[:1]),
-            newest_profiles_run=Subquery(runs.newest_finished(OuterRef("activation__project_id")).values("pk")[:1]),
-        )
-        .order_by("status", "entity", "feature_view", "pk")
+    known = freshness.with_first_run(sources).annotate(
+        newest_run=Subquery(its_runs.values("pk")[:1]),
+        not_stopped=Subquery(its_runs.exclude(state=RunState.CANCELLED).values("pk")[:1]),
+        last_good_at=Subquery(good.values("finished_at")[:1]),
+        newest_profiles_run=Subquery(runs.newest_finished(OuterRef("activation__project_id")).values("pk")[:1]),
     )
-    if activations is not None:
-        for row in rows:
-            row.activation = activations[row.activation_id]
-    numbers = {pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk}
-    by_id = SyncRun.objects.defer(*_LONG_OF_RUN).in_bulk(numbers)
+    rows = _read(known.order_by("status", "entity", "feature_view", "pk"), activations)
+    whole = SyncRun.objects.defer(*_LONG_OF_RUN)
+    by_id = {row.base_run.pk: row.base_run for row in rows if row.base_run is not None}
+    others = {pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk} - by_id.keys()  # type: ignore[attr-defined]  # annotated
+    by_id |= (whole if activations is None else whole.only(*_SHORT_OF_RUN)).in_bulk(others)
     telling = [(row, _telling(row, by_id)) for row in rows]
-    loading = [run for _, run in telling if run is not None and run.state == RunState.LOADING]
-    progresses = syncs.progresses(loading, now=now) if loading else {}
+    loading = [run.pk for _, run in telling if run is not None and run.state == RunState.LOADING]
+    progresses = syncs.progresses(list(whole.filter(pk__in=loading)), now=now) if loading else {}
     return [_standing(row, run, progresses, now=now) for row, run in telling]
+
+
+def _read(sources: QuerySet[Source], activations: Mapping[int, Activation] | None) -> list[Source]:
+    sources = sources.select_related("base_run")
+    if activations is None:
+        long = (f"base_run__{name}" for name in _LONG_OF_RUN)
+        return list(sources.select_related("activation__project", "destination").defer(*long))
+    rows = list(sources.only(*_SHORT_OF_SOURCE, *(f"base_run__{name}" for name in _SHORT_OF_RUN)))
+    for row in rows:
+        row.activation = activations[row.activation_id]
+    return rows
 
 
 def of_run(run: SyncRun) -> tuple[str, str]:

@@ -29,6 +29,18 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def cpu_ms(pid: int) -> float:
+    """Return the milliseconds of CPU that the threads of one process have used, to the microsecond (Linux).
+
+    Finer than `cpu_seconds`, which counts in ticks, but without threads that have ended.
+    """
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e6
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that any thread of a process started and that still are there (Linux; elsewhere none)."""
     found = []

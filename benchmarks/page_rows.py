@@ -29,7 +29,11 @@ def fill(*, projects: int, runs: int) -> str:
     """Make the rows; returns the key of a session in which the demo's Admin is logged in."""
     project = Project.objects.get()
     now = timezone.now()
-    made = [_copy(project, name=f"Project {number:03}", slug=f"project-{number:03}") for number in range(1, projects)]
+    never = now + timedelta(days=365)
+    made = [
+        _copy(project, name=f"Project {number:03}", slug=f"project-{number:03}", runs_looked_for_at=never)
+        for number in range(1, projects)
+    ]
     Project.objects.bulk_create(made)
     _profiles_runs([project, *made])
     sources = [source for each in made for source in _sources(each, project.activation)]
@@ -91,7 +95,7 @@ def _sources(project: Project, like: Activation) -> list[Source]:
             source,
             activation_id=activation.pk,
             feature_view=f"{source.feature_view}_{project.pk}",
-            base_run_id=None,
+            base_run_id=None,  # until `_runs`
             seen_profiles_run_id=newest.pk,
         )
         for source in like.sources.all()
@@ -115,6 +119,11 @@ def _runs(sources: list[Source], count: int) -> None:
             )
         )  # fmt: skip
     SyncRun.objects.bulk_create(made)
+    newest_good = {run.source_id: run for run in reversed(made) if run.state == RunState.SUCCEEDED}
+    copies = [source for source in sources if source.base_run_id is None]
+    for source in copies:
+        source.base_run = newest_good.get(source.pk)
+    Source.objects.bulk_update(copies, ["base_run"])
 
 
 def usage(activation: Activation) -> None:

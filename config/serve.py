@@ -9,10 +9,14 @@ belong to the parent, so that workers come and go behind them without a connecti
 * A worker that is seen off takes no more connections, ends each with its next answer, and goes when none is left, or
   after `--drain-for` seconds.
 
+What a worker has loaded when it begins is left alone by the garbage collector, which would else stop all its threads
+for some 100 ms now and then to walk over it.
+
 The parent imports neither Django nor anything of ours that may change with an update.
 """
 
 import argparse
+import gc
 import os
 import resource
 import signal
@@ -170,6 +174,8 @@ def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *re
                 shut_door(number)
                 threading.Thread(target=end_when_empty, args=(address, drain_for), daemon=True).start()
 
+        gc.collect()
+        gc.freeze()
         signal.signal(ANNOUNCE, lambda *_: setattr(departure.this, "announced", True))
         signal.signal(LEAVE, leave)
         ready.set()

@@ -11,15 +11,8 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from projects.models import FormerSlug, ProfilesRun, Project, Warehouse, WarehouseCheck
 
-# What a project knows of its file and its warehouse may be long.
-_LONG = (
-    "specification_text",
-    "specification",
-    "placements",
-    "catalogue",
-    "warehouse__settings",
-    "warehouse__credentials",
-)
+# What a page about many tells of each: what a project knows of its file and its warehouse may be long.
+_SHORT = ("public_id", "organisation", "warehouse", "output_schema", "name", "slug", "runs_problem", "created_at")
 
 
 def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIEW) -> Project:
@@ -72,9 +65,12 @@ def listed(actor: Actor) -> list[Project]:
     """
     actor.require(Permission.VIEW)
     newest = ProfilesRun.objects.filter(project=OuterRef("pk")).order_by("-finished_at", "-pk")
-    rows = Project.objects.filter(organisation=actor.organisation).select_related("warehouse").defer(*_LONG)
-    rows = rows.annotate(newest_run_status=Subquery(newest.values("status")[:1]))
-    return list(rows.order_by("name"))
+    found = Project.objects.filter(organisation=actor.organisation).only(*_SHORT)
+    rows: list[Project] = list(found.annotate(newest_run_status=Subquery(newest.values("status")[:1])).order_by("name"))
+    warehouses = Warehouse.objects.defer("settings", "credentials").in_bulk({row.warehouse_id for row in rows})
+    for row in rows:
+        row.warehouse = warehouses[row.warehouse_id]
+    return rows
 
 
 def warehouses_of(actor: Actor) -> list[Warehouse]:

@@ -385,5 +385,5 @@ class TestTheFirstSteps:
 
 
 def test_a_source_knows_its_newest_runs_without_asking_for_each(in_step, django_assert_num_queries):
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         standings.of_sources(Source.objects.all(), now=timezone.now())

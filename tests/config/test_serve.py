@@ -1,0 +1,34 @@
+"""The web server's workers."""
+
+import http.client
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+
+from config.embedded import free_port
+from tests.processes import ROOT
+
+BEGINS_WITHIN = 60.0
+
+
+def answer(port: int) -> str:
+    """Ask until it answers."""
+    until = time.monotonic() + BEGINS_WITHIN
+    while time.monotonic() < until:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection, suppress(OSError):
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode()
+        time.sleep(0.05)
+    raise AssertionError("it did not answer")
+
+
+def test_the_collector_leaves_alone_what_a_worker_loaded_before_it_began():
+    port = free_port()
+    command = [sys.executable, "-m", "config.serve", "--application", "tests.config.collector_app:application"]
+    process = subprocess.Popen([*command, "--port", str(port), "--unready-for", "0", "--drain-for", "1"], cwd=ROOT)
+    try:
+        assert int(answer(port)) > 10_000
+    finally:
+        process.terminate()
+        process.wait(30)
