@@ -66,6 +66,46 @@ def test_the_main_job_is_done_by_keyboard_alone(installation, visitor):
     type_into(visitor, "Id", EXAMPLE[2])
     page.keyboard.press("Enter")
     expect(page.get_by_text("A profile was found")).to_be_visible()
+    have_a_token_and_delete_it(visitor)
+    sync_now(visitor)
+
+
+def have_a_token_and_delete_it(visitor: Visitor) -> None:
+    """Generate a token, copy what is shown this once, and delete it."""
+    page = visitor.page
+    main, name = page.get_by_role("main"), "Till at the back"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab_to(visitor, page.get_by_role("navigation", name="Main").get_by_role("link", name="Settings"), "Enter")
+    visitor.arrive("Your profile")
+    tab_to(visitor, page.get_by_role("link", name="Personal access tokens").last, "Enter")
+    tab_to(visitor, main.get_by_role("button", name="Generate new token"), "Enter")
+    visitor.arrive("Generate new token")
+    type_into(visitor, "Token name", name)
+    tab_to(visitor, page.get_by_label("Role"), "A")
+    tab_to(visitor, main.get_by_role("button", name="Generate", exact=True), "Enter")
+    token = journey.shown_token(visitor)
+    tab_to(visitor, main.get_by_role("button", name="Copy").first, "Enter")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    tab_to(visitor, main.get_by_role("button", name="I have copied it"), "Enter")
+    tab_to(visitor, main.get_by_role("link", name=f"Delete {name}"), "Enter")
+    visitor.arrive(f"Delete the token {name}?")
+    tab_to(visitor, main.get_by_role("button", name="Yes, delete"), "Enter")
+    expect(page.get_by_role("row", name=name)).to_have_count(0)
+
+
+def sync_now(visitor: Visitor) -> None:
+    """Start a sync from the project's page and see it end."""
+    page = visitor.page
+    main, status = page.get_by_role("main"), page.get_by_role("status")
+    tab_to(visitor, page.get_by_role("navigation", name="Main").get_by_role("link", name="Projects"), "Enter")
+    visitor.arrive("Projects")
+    tab_to(visitor, main.get_by_role("link", name=PROJECT, exact=True), "Enter")
+    tab_to(visitor, page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings"), "Enter")
+    tab_to(visitor, main.get_by_role("link", name="Activation API"), "Enter")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as pressed:
+        tab_to(visitor, main.get_by_role("button", name="Sync Now"), "Enter")
+    assert (pressed.value.status, pressed.value.url.rpartition("/")[2]) == (303, "sync")
+    visitor.wait_for(status.get_by_text("In step"))
 
 
 def create_project(visitor: Visitor) -> None:

@@ -24,10 +24,22 @@ TO_PRESS: dict[str, dict[str, set[str]]] = {
     },
     "history": {"Admin": {"Report a finished run"}, "Editor": {"Report a finished run"}, "Viewer": set()},
     "destination": {"Admin": {"Rename", "Delete destination", "Try it"}, "Editor": set(), "Viewer": set()},
+    "sources": {"Admin": set(), "Editor": set(), "Viewer": set()},
+    "usage": {"Admin": {"Show"}, "Editor": {"Show"}, "Viewer": {"Show"}},
+    "suppressions": {"Admin": {"Check"}, "Editor": set(), "Viewer": set()},
+    "lookup": {"Admin": {"Look up"}, "Editor": set(), "Viewer": set()},
     "projects": {"Admin": {"New project"}, "Editor": {"New project"}, "Viewer": set()},
     "warehouses": {"Admin": {"Connect a warehouse"}, "Editor": set(), "Viewer": set()},
     "members": {"Admin": {"Invite a member"}, "Editor": set(), "Viewer": set()},
 }
+LEADS_ON = {"Personal access tokens"}  # on a destination's usage as long as nobody has called the API
+# The tabs of a destination, and pages that only an Admin is shown.
+TABS = {
+    "Admin": ["Sources", "Usage", "Suppressions", "Reconcile", "Settings"],
+    "Editor": ["Sources", "Usage", "Reconcile", "Settings"],
+    "Viewer": ["Sources", "Usage", "Reconcile", "Settings"],
+}
+REFUSED = {"suppressions": "Your role does not allow this", "lookup": "Profile Lookup"}
 TOKEN_ROLES = {"Admin": ["Admin", "Editor", "Viewer"], "Editor": ["Editor", "Viewer"], "Viewer": ["Viewer"]}
 
 
@@ -39,6 +51,10 @@ def addresses(served: Served) -> dict[str, str]:
         "settings": served.settings,
         "history": served.settings.replace("settings/activation", "history/"),
         "destination": f"{home}/destinations/{served.destination}/settings",
+        "sources": f"{home}/destinations/{served.destination}/sources",
+        "usage": f"{home}/destinations/{served.destination}/usage",
+        "suppressions": f"{home}/destinations/{served.destination}/suppressions",
+        "lookup": f"{served.entities}user/profile-lookup",
         "projects": f"{home}/projects/",
         "warehouses": f"{home}/warehouses/",
         "members": f"{home}/settings/members/",
@@ -52,7 +68,8 @@ def to_press(visitor: Visitor, path: str) -> set[str]:
     switches = main.get_by_role("switch", name="Enable sync to Redis", disabled=False)
     buttons = main.get_by_role("button", disabled=False).filter(visible=True).all_inner_texts()
     named = {"Enable sync to Redis"} if switches.count() else set()
-    return named | {name for text in buttons if not (name := " ".join(text.split())).startswith("Copy")}
+    names = {name for text in buttons if not (name := " ".join(text.split())).startswith("Copy")}
+    return (named | names) - LEADS_ON
 
 
 def look_through(visitor: Visitor, served: Served, role: str) -> None:
@@ -62,8 +79,30 @@ def look_through(visitor: Visitor, served: Served, role: str) -> None:
     assert page.get_by_role("navigation", name="Main").get_by_role("link").all_inner_texts() == PLACES[role]
     found = {name: to_press(visitor, path) for name, path in addresses(served).items()}
     assert found == {name: roles[role] for name, roles in TO_PRESS.items()}
+    see_the_destination(visitor, served, role)
     visitor.goto("/o/northlight/settings/profile/tokens/new/")
     assert page.get_by_label("Role").get_by_role("option").all_inner_texts() == TOKEN_ROLES[role]
+
+
+def see_the_destination(visitor: Visitor, served: Served, role: str) -> None:
+    """See the numbers of a destination whoever one is, and its tabs; people's data only as an Admin."""
+    page, where = visitor.page, addresses(served)
+    for name in ("destination", "sources", "usage"):
+        visitor.goto(where[name])
+        tabs = page.get_by_role("navigation", name="Sections").get_by_role("link")
+        assert tabs.all_inner_texts() == TABS[role], name
+        assert page.get_by_role("main").get_by_role("link", name="Edit", exact=True).count() == (
+            name == "destination" and role == "Admin"
+        )
+    expect(page.get_by_role("region", name="Memory and keys")).to_be_visible()
+    visitor.goto(where["sources"])
+    expect(page.get_by_role("row", name="features_by_email")).to_contain_text("In step")
+    if role != "Admin":
+        for name, heading in REFUSED.items():
+            visitor.goto(where[name])
+            visitor.arrive(heading)
+            assert page.get_by_label("Id", exact=True).count() == 0
+        expect(page.get_by_role("listitem").filter(has_text="ada@northlight.example")).to_be_visible()
 
 
 @pytest.mark.parametrize("role", ["Editor", "Viewer"])
