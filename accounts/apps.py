@@ -7,7 +7,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Connect what django-allauth tells by signals only."""
-        from accounts import second_factors
+        """Connect what django-allauth tells by signals only, and choose the words of forms."""
+        from accounts import field_words, second_factors
 
         second_factors.listen()
+        field_words.choose()

@@ -1,0 +1,23 @@
+"""A value that is too long, too small or too large is told in the product's words, in every form."""
+
+import pytest
+from django import forms
+
+
+class Numbers(forms.Form):
+    short = forms.CharField(min_length=2, max_length=4)
+    few = forms.IntegerField(min_value=1, max_value=9)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"short": "abcde", "few": 1}, "Write at most 4 characters; there are 5."),
+        ({"short": "a", "few": 1}, "Write at least 2 characters; there are 1."),
+        ({"short": "abc", "few": 0}, "Enter 1 or more."),
+        ({"short": "abc", "few": 10}, "Enter 9 or less."),
+    ],
+)
+def test_a_form_speaks_plainly(typed: dict[str, object], said: str) -> None:
+    [[message]] = Numbers(typed).errors.values()
+    assert message == said
