@@ -131,7 +131,8 @@ def wait_until_it_answers(demo: Demo, *, stopped: Callable[[], bool] = lambda: F
     example = json.dumps(demo.facts()["example"]).encode()
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
-        if stopped() or (_answers(demo, example) and not _syncing(demo.activation)):
+        # Asked only then, for misses before the first sync would make a bad first day of the usage that pages show.
+        if stopped() or (not _syncing(demo.activation) and _answers(demo, example)):
             return
         time.sleep(0.1)
     raise DemoNotReady(f"{demo.url} did not answer the example within {READY_WITHIN:g} s. Is `manage.py up` running?")
