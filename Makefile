@@ -54,7 +54,7 @@ bench-feast: .venv/dev .feast/ready ## Measure a whole sync against Feast's mate
 	@bash .ci/prepare
 	@$(BIN)/python -m benchmarks.beside_feast
 
-screenshots: .venv/dev ## Draw every page into screenshots/, wide and narrow, light and dark, and the guides' pictures anew
+screenshots: .venv/dev ## Draw every page, empty, full and in error, wide, narrow, light and dark, and the guides' pictures anew
 	@bash .ci/prepare
 	@mkdir -p screenshots
 	@SCREENSHOTS=$(CURDIR)/screenshots $(BIN)/python -m pytest -q -n 0 tests/browser $(PYTEST_ARGS)

@@ -84,11 +84,15 @@
     });
   };
 
-  /* On a time line: the hour, or the day, in the reader's zone. */
+  /* On a time line: the second, the hour, or the day, in the reader's zone. */
+  const MOMENTS = {
+    day: { day: "numeric", month: "short" },
+    hour: { hour: "2-digit", minute: "2-digit" },
+    second: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
+  };
   const showMoments = (scope) => {
     scope.querySelectorAll("time[data-moment]").forEach((element) => {
-      const style =
-        element.dataset.moment === "day" ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+      const style = MOMENTS[element.dataset.moment] || MOMENTS.hour;
       const date = new Date(element.dateTime);
       element.title = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) + ` (${element.title})`;
       element.textContent = date.toLocaleString("en-GB", style);
@@ -117,6 +121,14 @@
     scope.querySelectorAll(".table, .diff, .code pre").forEach((element) => {
       if (element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight) element.tabIndex = 0;
       else element.removeAttribute("tabindex");
+    });
+  };
+
+  /* Where tabs have no room the present one is in sight. */
+  const showPresentTab = () => {
+    document.querySelectorAll(".tabs [aria-current]").forEach((tab) => {
+      const list = tab.closest("ul");
+      list.scrollLeft += Math.max(0, tab.getBoundingClientRect().right - list.getBoundingClientRect().right);
     });
   };
 
@@ -171,7 +183,10 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.matches("[data-filters-traits]")) event.preventDefault();
   });
-  document.addEventListener("DOMContentLoaded", () => enhance(document));
+  document.addEventListener("DOMContentLoaded", () => {
+    enhance(document);
+    showPresentTab();
+  });
   document.addEventListener("htmx:beforeSwap", rememberOpened);
   document.addEventListener("htmx:afterSwap", (event) => {
     openAgain();

@@ -39,13 +39,13 @@ def sparkline(values: Sequence[float | None], label: str) -> dict[str, object]:
 
 @register.simple_tag
 def moment(value: datetime, *, by: str = "hour") -> SafeString:
-    """Write when something on a time line was: its hour, or by day its date; a script puts it in the reader's zone."""
+    """Write when something on a time line was: its hour, its second or its day; a script has the reader's zone."""
     exact = value.astimezone(UTC)
-    words = f"{exact.day} {exact:%b}" if by == "day" else f"{exact:%H:%M}"
+    words = {"day": f"{exact.day} {exact:%b}", "second": f"{exact:%H:%M:%S} UTC"}.get(by, f"{exact:%H:%M}")
     return format_html(
         '<time datetime="{}" title="{} UTC" data-moment="{}">{}</time>',
         f"{exact:%Y-%m-%dT%H:%M:%SZ}",
-        f"{exact:%Y-%m-%d %H:%M}",
+        f"{exact:%Y-%m-%d %H:%M:%S}" if by == "second" else f"{exact:%Y-%m-%d %H:%M}",
         by,
         words,
     )

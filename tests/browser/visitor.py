@@ -59,7 +59,7 @@ _MISSING = """() => {
     };
     return Object.keys(must).filter((what) => !must[what]);
 }"""
-_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 # Pages that were held against what every page must be when a test arrived there, so that no other test does it again.
@@ -142,9 +142,8 @@ class Visitor:
         self.page.set_viewport_size(size)
         self.page.emulate_media(color_scheme=scheme)
         where = f"{self.path} ({scheme}, {size['width']} wide)"
-        assert self.page.evaluate(_SIDEWAYS) == 0, f"{where} scrolls sideways"
-        found = Axe().run(self.page, options=_AXE)
-        assert found.violations_count == 0, f"{where}\n{found.generate_report()}"
+        assert self.page.evaluate(SIDEWAYS) == 0, f"{where} scrolls sideways"
+        assert axe_finds(self.page) == [], where
 
     def wait_for(self, locator: Locator) -> None:
         """Wait for what the page shows by itself as work goes on; without JavaScript, load it anew until it does."""
@@ -164,6 +163,12 @@ class Visitor:
 
     def _note(self, problem: str) -> None:
         self.problems.append(f"{self.path}: {problem}")
+
+
+def axe_finds(page: Page) -> list[str]:
+    """Return what axe finds wrong with a page as it is shown."""
+    found = Axe().run(page, options=_AXE)
+    return [found.generate_report()] if found.violations_count else []
 
 
 @contextmanager

@@ -85,6 +85,15 @@ def test_a_destination_shows_its_state_projects_profiles_and_what_it_was_asked(v
     assert f"destinations/{destination.public_id}/usage" in text
 
 
+def test_a_destination_of_many_projects_names_three_and_counts_the_others(viewer, admin, activation, warehouse):
+    for number in range(4):
+        project = new_project(admin, warehouse, f"Project {number}", SPECIFICATION)
+        Activation.objects.create(project=project, destination=activation.destination, enabled_by="ada@acme.example")
+    text = page(viewer)
+    assert "and 2 more" in text
+    assert ("Project 1<" in text, "Project 2<" in text, "Project 3<" in text) == (True, False, False)
+
+
 def test_the_worst_of_its_sources_is_its_state(admin, activation, destination):
     first, second = activation.sources.all()
     ended(first, RunState.SUCCEEDED)

@@ -139,6 +139,12 @@ def test_the_bar_is_whole_and_every_phase_that_began_is_seen(runs):
     assert [phase.start for phase in phases] == [0, 19, 38, 981]
 
 
+def test_a_phase_says_when_it_began_to_the_second_for_a_script_to_put_into_the_readers_zone(runs, viewer):
+    began = runs[0].queued_at
+    page = viewer.client.get(address(runs[0])).content.decode()
+    assert f'title="{began:%Y-%m-%d %H:%M:%S} UTC" data-moment="second">{began:%H:%M:%S} UTC</time>' in page
+
+
 def test_a_run_that_waits_has_one_phase_in_its_bar(runs):
     run = SyncRun.objects.select_related("source").get(pk=runs[0].pk)
     run.state = RunState.QUEUED
