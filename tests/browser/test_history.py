@@ -8,28 +8,27 @@ from playwright.sync_api import expect
 
 from config.embedded import EmbeddedServer
 from tests.browser import journey
+from tests.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
 
 
-def test_a_sync_that_redis_refuses_is_explained_and_repaired_from_its_page(installation, visitor, tmp_path):
-    page = visitor.page
-    with EmbeddedServer(tmp_path / "theirs") as theirs, redis.Redis.from_url(theirs.url()) as there:
-        journey.create_project(visitor, "Repaired")
+@pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_sync_that_redis_refuses_is_explained_and_repaired_from_its_page(installation, tmp_path, java_script):
+    with (
+        installation.visit(java_script=java_script) as visitor,
+        EmbeddedServer(tmp_path / "theirs") as theirs,
+        redis.Redis.from_url(theirs.url()) as there,
+    ):
+        page = visitor.page
+        visitor.goto("/")
+        journey.create_project(visitor, f"Repaired {int(java_script)}")
         journey.connect_redis(visitor, theirs.address, theirs.password)
         journey.see_the_sync_on(visitor)
         visitor.wait_for(page.get_by_role("status").get_by_text("In step"))
         there.config_set("requirepass", "their-new-password")
         there.client_kill_filter(_type="normal", skipme=True)
-
-        page.get_by_role("table").get_by_role("link", name="features_by_email").click()
-        visitor.press("Sync Now")
-
-        visitor.wait_for(page.get_by_role("status").get_by_text("Failed", exact=True))
-        failed = visitor.path
-        expect(page.get_by_role("main")).to_contain_text("refused")
-        expect(page.get_by_role("main")).to_contain_text("Correct the user or the password of the destination")
-        visitor.look()
+        failed = see_it_refused(visitor)
         visitor.press("Edit the connection")
         visitor.arrive("Change how it is reached")
         page.get_by_role("textbox", name=re.compile("^Password")).fill("their-new-password")
@@ -44,6 +43,21 @@ def test_a_sync_that_redis_refuses_is_explained_and_repaired_from_its_page(insta
         expect(page).to_have_url(re.compile(re.escape(failed)))
         expect(page.get_by_role("main")).to_contain_text("A newer sync followed: succeeded")
         there.config_set("requirepass", theirs.password)
+
+
+def see_it_refused(visitor: Visitor) -> str:
+    """Sync a source now, and read why it failed and what to do; returns the path of the sync's page, open then."""
+    page = visitor.page
+    page.get_by_role("table").get_by_role("link", name="features_by_email").click()
+    visitor.press("Sync Now")
+    visitor.wait_for(page.get_by_role("status").get_by_text("Failed", exact=True))
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("refused")
+    expect(main).to_contain_text("Check the password in your provider's Security section and type it again.")
+    expect(main).to_contain_text("Edit the destination for that, and press Sync Now.")
+    expect(main.get_by_role("link", name="What this error means")).to_have_attribute("href", re.compile("#refused$"))
+    visitor.look()
+    return visitor.path
 
 
 @pytest.mark.parametrize("java_script", [True, False])

@@ -323,7 +323,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(run, viewer):
     )
     page = text(viewer.client.get(run_address(run)))
     assert "The user may not read profiles.people." in page
-    assert "Run the SQL that the page of the failed sync shows, then press Sync Now." in page
+    assert "Run the grants SQL shown for this warehouse. Then press Sync Now." in page
     assert "hx-get" not in page
 
 
