@@ -187,6 +187,7 @@
     enhance(document);
     showPresentTab();
   });
+  window.addEventListener("resize", showPresentTab);
   document.addEventListener("htmx:beforeSwap", rememberOpened);
   document.addEventListener("htmx:afterSwap", (event) => {
     openAgain();
