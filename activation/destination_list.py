@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from accounts import lists
 from accounts.actors import Actor
 from activation import standings, usage_totals
 from activation.access import destinations_of
 from activation.models import Activation, DestinationMove, RedisDestination, ServerLook, Source
 from activation.usage_totals import Totals
 from projects import access
-
-# The worst first.
-_STATES = ("failed", "attention", "working", "ok", "neutral")
 
 
 @dataclass(frozen=True)
@@ -88,18 +86,19 @@ def of(actor: Actor, *, now: datetime) -> list[Line]:
     ]
 
 
+def _place(state: str) -> int:
+    return standings.WORST_FIRST.index(state)
+
+
 def found(lines: Sequence[Line], *, query: str, sort: str) -> list[Line]:
     """Return the lines that have all the words, sorted by a column's name ("-name": down)."""
-    words = query.lower().split()
-    matching = [line for line in lines if all(word in line.text for word in words)]
-    key = SORTS.get(sort.removeprefix("-"), SORTS["name"])
-    by_name = sorted(matching, key=SORTS["name"])
-    return sorted(by_name, key=key, reverse=sort.startswith("-"))
+    by_name = sorted(lines, key=SORTS["name"])
+    return lists.found(by_name, query=query, sort=sort, text=lambda line: line.text, sorts=SORTS)
 
 
 SORTS: Mapping[str, Callable[[Line], tuple[object, ...]]] = {
     "name": lambda line: (line.destination.name.lower(),),
-    "state": lambda line: (_STATES.index(line.state),),
+    "state": lambda line: (_place(line.state),),
     "address": lambda line: (line.address,),
     "profiles": lambda line: (line.profiles,),
     "requests": lambda line: (line.asked.requests,),
@@ -125,7 +124,7 @@ def _line(
     if moving:
         states.append(("working", "Being moved"))
     # Of states that are alike the last one counts: what is said of the whole before what is said of one project.
-    state, word = min(reversed(states), key=lambda each: _STATES.index(each[0]), default=("neutral", "Not used"))
+    state, word = min(reversed(states), key=lambda each: _place(each[0]), default=("neutral", "Not used"))
     return Line(
         destination=row,
         state=state,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from django.db.models import Q
+
 from activation import moves
 from activation.models import Activation, DestinationMove, RedisDestination, Source
 
@@ -28,11 +30,12 @@ class Holders:
 def of(destination: RedisDestination) -> Holders:
     """Find what `destinations.delete` would refuse for."""
     left = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
-    holding: dict[int, Holder] = {}
-    for activation in destination.activations.filter(enabled=True).select_related("project"):
-        holding[activation.pk] = Holder(activation)
-    for source in left.select_related("activation__project").order_by("entity", "feature_view", "pk"):
-        holder = holding.setdefault(source.activation_id, Holder(source.activation))
-        holder.sources.append(source)
+    left = left.only("public_id", "activation_id", "entity", "id_type", "feature_view", "status")
+    sources = list(left.order_by("entity", "feature_view", "pk"))
+    holds = Q(destination=destination, enabled=True) | Q(pk__in={source.activation_id for source in sources})
+    activations = Activation.objects.filter(holds).select_related("project")
+    holding = {row.pk: Holder(row) for row in activations.only("enabled", "project__name", "project__slug")}
+    for source in sources:
+        holding[source.activation_id].sources.append(source)
     projects = sorted(holding.values(), key=lambda holder: holder.activation.project.name)
     return Holders(projects, moves.open_move(destination))

@@ -4,10 +4,11 @@ In a fixed number of queries however many projects there are. All of them are su
 needs somebody may be in any of them; a page shows some.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from accounts import lists
 from accounts.actors import Actor
 from activation import attention, standings, usage_totals
 from activation.attention import Item
@@ -16,9 +17,6 @@ from activation.standings import Standing
 from activation.usage_totals import Totals
 from projects import access
 from projects.models import Project
-
-# From what needs somebody to what needs nobody.
-_STATES = ("failed", "attention", "working", "ok", "neutral")
 
 
 @dataclass(frozen=True)
@@ -84,16 +82,14 @@ def of(actor: Actor, *, now: datetime) -> Overview:
     )
 
 
-def found(lines: list[Line], *, query: str, sort: str) -> list[Line]:
+def found(lines: Sequence[Line], *, query: str, sort: str) -> list[Line]:
     """Return the lines whose project, destination or state has the words, sorted by a column's name ("-name": down)."""
-    words = query.lower().split()
-    matching = [line for line in lines if all(word in _text(line) for word in words)]
-    key = SORTS.get(sort.removeprefix("-"), SORTS["name"])
-    return sorted(matching, key=key, reverse=sort.startswith("-"))
+    return lists.found(lines, query=query, sort=sort, text=_text, sorts=SORTS)
 
 
 def _by_state(line: Line) -> tuple[object, ...]:
-    return (_STATES.index(line.summary.state) if line.summary else len(_STATES), line.project.name.lower())
+    place = standings.WORST_FIRST.index(line.summary.state) if line.summary else len(standings.WORST_FIRST)
+    return (place, line.project.name.lower())
 
 
 def _by_sync(line: Line) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ _PHASE_WORDS = {
 }
 
 
+WORST_FIRST = ("failed", "attention", "working", "ok", "neutral")  # from what needs somebody to what needs nobody
 _CONFIRM = "Needs confirmation"
 ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
 _BEHIND, OUT_OF_DATE = "Behind", "Out of date"

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from django import template
-from django.core.paginator import Paginator
 from django.template.context import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import members
+from accounts import lists, members
 from accounts.actors import Actor
 from activation import first_steps, overviews
 from activation.attention import Item
@@ -17,7 +16,6 @@ from projects import access
 
 PER_PAGE = 25
 ITEMS_SHOWN = 5
-_LONGEST_QUERY = 100
 register = template.Library()
 
 
@@ -35,15 +33,11 @@ def projects_in_sync(context: RequestContext) -> dict[str, object]:
     request = context["request"]
     actor: Actor = request.actor
     overview = overviews.of(actor, now=timezone.now())
-    query = request.GET.get("q", "").strip()[:_LONGEST_QUERY]
-    lines = overviews.found(overview.lines, query=query, sort=request.GET.get("sort", ""))
     items = [_linked(actor, item) for item in overview.items]
     return {
         "request": request,
         "overview": overview,
-        "page": Paginator(lines, PER_PAGE).get_page(request.GET.get("page")),
-        "query": query,
-        "searchable": bool(query) or len(overview.lines) > PER_PAGE // 5,
+        "listing": lists.of(request, overview.lines, overviews.found, per_page=PER_PAGE),
         "items": items[:ITEMS_SHOWN],
         "more_items": items[ITEMS_SHOWN:],
         **_first_steps(actor, overview),

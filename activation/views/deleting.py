@@ -1,6 +1,7 @@
 """A destination's page *Delete*: what holds it, and once nothing does, a question before it is forgotten."""
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,6 +13,8 @@ from activation import destinations, holders
 from activation.access import destination_for
 from activation.destinations import DestinationInUse
 from projects.forms import DeleteForm
+
+_PER_PAGE = 25
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,10 +31,12 @@ def delete(request: SignedInRequest, destination: str) -> HttpResponse:
         else:
             messages.success(request, f"{row.name} is deleted.")
             return see_other("activation:destinations", request.organisation.slug)
+    held = holders.of(row)
     context = {
         "destination": row,
         "form": form,
-        "holders": holders.of(row),
+        "holders": held,
+        "page": Paginator(held.projects, _PER_PAGE).get_page(request.GET.get("page")),
         "suppressions": row.suppressions.filter(lifted_at=None).count(),
     }
     return render(request, "activation/destination_delete.html", context, status=422 if form.errors else 200)

@@ -1,21 +1,20 @@
 """The organisation's Redis destinations: the list, and each one's settings and sources. Secrets are never shown."""
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import lists
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
-from activation import destination_list, destinations, moves, reconciles, server_page, standings, trial_calls
+from activation import destination_list, destinations, moves, reconciles, server_page, source_list, trial_calls
 from activation.access import destination_for
 from activation.forms import PaceForm
-from activation.models import RedisDestination, Source
+from activation.models import RedisDestination
 
 _PER_PAGE = 50
-_LONGEST_QUERY = 100
 
 
 @require_safe
@@ -23,13 +22,7 @@ _LONGEST_QUERY = 100
 def show_list(request: SignedInRequest) -> HttpResponse:
     """List the destinations with their state, their projects and what they were asked; searched and sorted by URL."""
     every = destination_list.of(request.actor, now=timezone.now())
-    query = request.GET.get("q", "").strip()[:_LONGEST_QUERY]
-    lines = destination_list.found(every, query=query, sort=request.GET.get("sort", ""))
-    context = {
-        "page": Paginator(lines, _PER_PAGE).get_page(request.GET.get("page")),
-        "query": query,
-        "searchable": bool(query) or len(every) > _PER_PAGE // 5,
-    }
+    context = {"listing": lists.of(request, every, destination_list.found, per_page=_PER_PAGE)}
     return render(request, "activation/destinations.html", context)
 
 
@@ -69,10 +62,11 @@ def pace(request: SignedInRequest, destination: str) -> HttpResponse:
 @require_safe
 @organisation_page()
 def show_sources(request: SignedInRequest, destination: str) -> HttpResponse:
-    """Show where each source that writes to a destination stands."""
+    """Show where each source that writes to a destination stands; searched and sorted by URL."""
     row = destination_for(request.actor, destination)
-    rows = standings.of_sources(Source.objects.filter(destination=row), now=timezone.now())
-    context = {"destination": row, "standings": rows, "advice": reconciles.advice(row), "move": moves.open_move(row)}
+    every = source_list.of(request.actor, row, now=timezone.now())
+    listing = lists.of(request, every, source_list.found, per_page=_PER_PAGE)
+    context = {"destination": row, "listing": listing, "advice": reconciles.advice(row), "move": moves.open_move(row)}
     return render(request, "activation/destination_sources.html", context)
 
 

@@ -1,10 +1,13 @@
 """Projects: the list, creating one, and the Entities tab with the places of its views."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import lists
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
 from projects import access, checks, connections, counts, entity_pages, placements, projects, tasks
@@ -17,13 +20,31 @@ from projects.problems import SpecificationProblems
 from projects.projects import NameTaken
 from projects.specification import from_plain, missing_feature_views
 
+_PER_PAGE = 50
+_SORTS: Mapping[str, Callable[[Project], object]] = {
+    "name": lambda row: row.name.lower(),
+    "warehouse": lambda row: row.warehouse.name.lower(),
+    "schema": lambda row: row.output_schema.lower(),
+    "created": lambda row: row.created_at,
+}
+
+
+def _found(rows: Sequence[Project], *, query: str, sort: str) -> list[Project]:
+    return lists.found(rows, query=query, sort=sort, text=_text, sorts=_SORTS)
+
+
+def _text(project: Project) -> str:
+    return f"{project.name} {project.slug} {project.warehouse.name} {project.output_schema}".lower()
+
 
 @require_safe
 @organisation_page()
 def project_list(request: SignedInRequest) -> HttpResponseBase:
-    """List the organisation's projects."""
+    """List the organisation's projects; searched and sorted by URL."""
+    every = access.listed(request.actor)
     context = {
-        "projects": access.projects_of(request.actor),
+        "has_projects": bool(every),
+        "listing": lists.of(request, every, _found, per_page=_PER_PAGE),
         "has_warehouse": bool(access.warehouses_of(request.actor)),
     }
     return render(request, "projects/projects.html", context)
