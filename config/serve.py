@@ -19,11 +19,13 @@ import argparse
 import gc
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import get_context, set_start_method
 from multiprocessing.synchronize import Event
@@ -161,23 +163,13 @@ def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *re
     """Be a worker. Runs in a process of its own that knows nothing but its arguments."""
     listener, ready, drain_for = sock[1]
     address, number = listener.getsockname()[:2], listener.detach()
-    for number_of_signal in (ANNOUNCE, LEAVE):
-        signal.signal(number_of_signal, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {ANNOUNCE, LEAVE})  # in all threads, which come later
 
     def load() -> Any:
         target = callback_loader()
-        from config import departure
-
-        def leave(*_: object) -> None:
-            if not departure.this.under_way:
-                departure.this.under_way = True
-                shut_door(number)
-                threading.Thread(target=end_when_empty, args=(address, drain_for), daemon=True).start()
-
         gc.collect()
         gc.freeze()
-        signal.signal(ANNOUNCE, lambda *_: setattr(departure.this, "announced", True))
-        signal.signal(LEAVE, leave)
+        threading.Thread(target=depart_when_told, args=(address, number, drain_for), daemon=True).start()
         ready.set()
         return target
 
@@ -188,15 +180,44 @@ def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *re
     )
 
 
+def depart_when_told(address: tuple[str, int], number: int, drain_for: float) -> None:
+    """Wait for what the parent says, and leave.
+
+    Not in handlers: Python runs those in the main thread, which sleeps until something interrupts it. Of two signals in
+    quick succession the system gives the second to another thread, since the first still waits for the main one. So
+    the second would be seen only after the next: the worker would not leave, and be killed with requests under way.
+    Signals that every thread blocks wait for whoever asks for them, also those that came before we were ready.
+    """
+    from config import departure
+
+    while signal.sigwait({ANNOUNCE, LEAVE}) == ANNOUNCE:
+        departure.this.announced = True
+    departure.this.under_way = True
+    shut_door(number)
+    end_when_empty(address, drain_for)
+
+
 def shut_door(number: int) -> None:
     """Take no more connections from a listener that other processes share.
 
     Closing it is up to who made it, and its queue belongs to the others. So another listener, which nobody knows,
-    takes its place in this process.
+    takes its place in this process. What polls the old one is told first, as it could not name it any more afterwards:
+    granian would be woken by each connection of others, and by memory that it has freed once it stops.
     """
+    for poller in pollers():
+        with suppress(OSError), poller:  # it does not poll this listener
+            poller.unregister(number)
     with socket.create_server(("127.0.0.1", 0), backlog=1) as nowhere:
         nowhere.setblocking(False)
         os.dup2(nowhere.fileno(), number, inheritable=False)
+
+
+def pollers() -> Iterator["select.epoll"]:
+    """Find what this process polls with, where that outlives a descriptor (Linux)."""
+    for file in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):  # closed meanwhile
+            if file.readlink().name == "anon_inode:[eventpoll]":
+                yield select.epoll.fromfd(os.dup(int(file.name)))
 
 
 def end_when_empty(address: tuple[str, int], seconds: float) -> None:

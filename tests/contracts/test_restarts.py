@@ -3,8 +3,11 @@
 import http.client
 import json
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +18,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine
-from tests.contracts.server import ApiServer, running_server
+from config import serve
+from tests.contracts.server import ROOT, ApiServer, running_server
 
 CALLERS = 6
 PATIENCE = 120.0  # the tests share the cores with each other, and a start is work
+PASS_ON = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "config.serve", *sys.argv[2:]])
+"""
 
 
 @dataclass
@@ -130,11 +140,60 @@ def test_a_process_that_is_stopped_is_not_ready_first_and_then_lets_its_callers_
         socket.create_connection(("127.0.0.1", server.port))
 
 
+def test_a_whole_restart_behind_a_passed_socket_keeps_callers_waiting_and_fails_none(server):
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, Load(server, port_of(listener)) as load:
+        for _ in range(2):
+            with passed(server, listener) as process:
+                load.go_on(answers=50)
+                asked_before = load.asked_to_leave
+                process.terminate()
+                assert process.wait(PATIENCE) == 0
+                assert load.asked_to_leave > asked_before
+        with passed(server, listener):
+            load.go_on(answers=50)
+            load.end()
+    assert load.failed == []
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="elsewhere a poller forgets a descriptor that is replaced")
+def test_a_door_that_is_shut_leaves_its_callers_to_others_and_wakes_nobody():
+    with socket.create_server(("127.0.0.1", 0)) as ours, ours.dup() as others, select.epoll() as poller:
+        poller.register(ours, select.EPOLLIN | select.EPOLLET)
+        serve.shut_door(ours.fileno())
+        with socket.create_connection(others.getsockname()):
+            assert not poller.poll(0.1)
+            with pytest.raises(BlockingIOError):
+                ours.accept()
+            others.accept()[0].close()
+
+
+@contextmanager
+def passed(server: ApiServer, listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a process that is given the listener as systemd gives it."""
+    options = ("--api", "--workers", "2", "--unready-for", "0", "--drain-for", "30", "--log-level", "error")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PASS_ON, str(listener.fileno()), *options],
+        cwd=ROOT,
+        env=server.environment,
+        pass_fds=[listener.fileno()],
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
 @contextmanager
 def http_connection(port: int) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     yield connection
     connection.close()
+
+
+def port_of(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
 
 
 def readiness(connection: http.client.HTTPConnection) -> tuple[int, str]:
