@@ -74,6 +74,12 @@ def test_everything_works_without_javascript(installation):
         journey.connect_redis(visitor, site.redis_address, site.redis_password)
         destination = journey.see_the_sync_on(visitor)
         visitor.wait_for(page.get_by_role("status").get_by_text("In step"))
+        visitor.press("Reset History and Full Sync")
+        visitor.arrive("Reset History and Full Sync?")
+        visitor.press("Yes, sync every row")
+        visitor.wait_for(page.get_by_role("status").get_by_text("In step"))
+        page.get_by_role("table").get_by_role("link", name="features_by_email").click()
+        expect(page.get_by_role("group", name="Syncs").get_by_role("row")).to_have_count(3)
         token = journey.generate_token(visitor, "Batch job")
 
     status, profile = journey.call(visitor, "POST", token=token, destination=destination)
