@@ -73,13 +73,33 @@ class _Parser(_HiredisParser):
         if self._held is NOT_ENOUGH_DATA:
             return super().read_response(*arguments, **options)
         held, self._held = self._held, NOT_ENOUGH_DATA
-        if isinstance(held, exceptions.ConnectionError):
-            raise held
+        first = held[0] if isinstance(held, list) else held
+        if isinstance(first, exceptions.ConnectionError):
+            raise first
         return held
+
+    def plain_reply(self) -> Reply:
+        """Return the next reply in a third of the time, or nothing when it is one that `read_response` must judge."""
+        reader: Any = self._reader
+        if reader is None or self._held is not NOT_ENOUGH_DATA:
+            return NOT_ENOUGH_DATA
+        while (reply := reader.gets()) is NOT_ENOUGH_DATA:
+            received = self._sock.recv_into(self._buffer)
+            if not received:
+                raise exceptions.ConnectionError
+            reader.feed(self._buffer, 0, received)
+        if isinstance(reply, Exception) or (type(reply) is list and reply and isinstance(reply[0], Exception)):
+            self._held = reply
+            return NOT_ENOUGH_DATA
+        return reply
 
 
 class _Connection(Connection):
-    """redis-py's connection over a socket that we dial: RESP2, no client-info round trips, no retries."""
+    """redis-py's connection over a socket that we dial: RESP2, no client-info round trips, no retries.
+
+    What goes out and comes back well takes a short way around redis-py's layers, which cost a read as much as the rest
+    of it; what does not is told by them.
+    """
 
     def __init__(self, endpoint: Endpoint, settings: RedisSettings, limits: Limits) -> None:
         self._endpoint = endpoint
@@ -100,6 +120,25 @@ class _Connection(Connection):
         """Return up to `most` replies that have come already and are no errors."""
         replies: list[Reply] = self._parser.replies_at_hand(most)
         return replies
+
+    def send_at_once(self, packed: Sequence[bytes | memoryview]) -> None:
+        """Send what is packed, over the connection as it is."""
+        sock: Any = self._sock
+        try:
+            for each in packed:
+                sock.sendall(each)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
+            raise
+
+    def next_reply(self) -> Reply:
+        """Return the next reply; what is wrong with it or with the connection is raised as redis-py does."""
+        try:
+            reply = self._parser.plain_reply()
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
+            raise
+        return self.read_response() if reply is NOT_ENOUGH_DATA else reply
 
     def _connect(self) -> socket.socket:
         try:
@@ -133,15 +172,14 @@ class Channel:
 
     def pack(self, command: Command) -> list[bytes]:
         """Write a command as Redis reads it."""
-        packed: list[bytes] = self._connection.pack_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
-        return packed
+        return [packed([command])]
 
     def send(self, packed: Sequence[bytes | memoryview], *, commands: int = 1) -> None:
         """Send packed commands; replies are read later, in order. Never on another connection than before."""
         if not self.is_open:  # redis-py would open a new one without a word
             raise DestinationUnreachable(f"The connection to {self.endpoint.text} broke.", code="connection_closed")
         self.pending += commands
-        self._translated(self._connection.send_packed_command, packed, check_health=False)
+        self._translated(self._connection.send_at_once, packed)
 
     def ask(self, *command: str | bytes | int) -> Reply | DestinationError:
         """Run one command and return its reply; an error reply is returned, a broken connection raised."""
@@ -150,7 +188,7 @@ class Channel:
 
     def read(self) -> Reply:
         """Read the next reply. Raises `DestinationError`."""
-        reply = self._translated(self._connection.read_response)
+        reply = self._translated(self._connection.next_reply)
         self.pending -= 1
         return reply
 
@@ -183,10 +221,10 @@ class Channel:
     def close(self) -> None:
         self._connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
 
-    def _translated(self, call: Callable[..., Reply], *arguments: object, **options: object) -> Reply:
+    def _translated(self, call: Callable[..., Reply], *arguments: object) -> Reply:
         """Call, and raise our own errors outside the handler, so that not even their context holds the driver's."""
         try:
-            return call(*arguments, **options)
+            return call(*arguments)
         except (exceptions.RedisError, AddressError, OSError) as error:
             if isinstance(error, exceptions.ResponseError) and self.pending:
                 self.pending -= 1
