@@ -9,8 +9,8 @@ belong to the parent, so that workers come and go behind them without a connecti
 * A worker that is seen off takes no more connections, ends each with its next answer, and goes when none is left, or
   after `--drain-for` seconds.
 
-What a worker has loaded when it begins is left alone by the garbage collector, which would else stop all its threads
-for some 100 ms now and then to walk over it.
+What a worker has loaded when it begins, all that its callable's `prepare` loads among it, is left alone by the garbage
+collector, which would else stop all its threads for some 100 ms now and then to walk over it.
 
 The parent imports neither Django nor anything of ours that may change with an update.
 """
@@ -168,6 +168,7 @@ def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *re
 
     def load() -> Any:
         target = callback_loader()
+        getattr(target, "prepare", lambda: None)()
         collect_seldom()
         threading.Thread(target=depart_when_told, args=(address, number, drain_for), daemon=True).start()
         ready.set()

@@ -19,6 +19,8 @@ django.setup()
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.template.loader import get_template
+from django.urls import get_resolver
 
 from activation import usage
 from activation.api import fast
@@ -110,14 +112,27 @@ def api(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterabl
     return handler(environ, start_response)
 
 
-def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-    """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked of them."""
-    path: str = environ.get("PATH_INFO", "")
-    if path.startswith(("/v1/", "/v2/")):
-        return api(environ, start_response)
-    if path in WATCHED_PATHS:
-        environ[health.ROLE] = health.WEB
-        return api(environ, start_response)
-    if departure.this.under_way:
-        start_response = departure.last_of_connection(environ, start_response)
-    return _pages(environ, start_response)
+class SharedPort:
+    """The callable of the shared port."""
+
+    def prepare(self) -> None:
+        """Load the views and templates of pages, for which their first visitors would wait otherwise."""
+        get_resolver().url_patterns  # noqa: B018 - reading them imports the views
+        folder = settings.BASE_DIR / "templates"
+        for file in folder.rglob("*.html"):
+            get_template(str(file.relative_to(folder)))
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked."""
+        path: str = environ.get("PATH_INFO", "")
+        if path.startswith(("/v1/", "/v2/")):
+            return api(environ, start_response)
+        if path in WATCHED_PATHS:
+            environ[health.ROLE] = health.WEB
+            return api(environ, start_response)
+        if departure.this.under_way:
+            start_response = departure.last_of_connection(environ, start_response)
+        return _pages(environ, start_response)
+
+
+application = SharedPort()

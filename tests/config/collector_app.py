@@ -4,11 +4,26 @@ import gc
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+MANY = 1_000_000
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
-def application(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer with the number."""
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [str(gc.get_freeze_count()).encode()]
+class Application:
+    """Answers with the number, once it was prepared."""
+
+    def __init__(self) -> None:
+        self._loaded: list[list[int]] = []
+
+    def prepare(self) -> None:
+        """Load much."""
+        self._loaded = [[number] for number in range(MANY)]
+
+    def __call__(self, _environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer with the number."""
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(gc.get_freeze_count()).encode()]
+
+
+application = Application()

@@ -6,7 +6,12 @@ import sys
 import time
 from contextlib import closing, suppress
 
+from django.template import Engine
+from django.template.loaders import cached
+
 from config.embedded import free_port
+from config.wsgi import application
+from tests.config import collector_app
 from tests.processes import ROOT
 
 BEGINS_WITHIN = 60.0
@@ -28,7 +33,15 @@ def test_the_collector_leaves_alone_what_a_worker_loaded_before_it_began():
     command = [sys.executable, "-m", "config.serve", "--application", "tests.config.collector_app:application"]
     process = subprocess.Popen([*command, "--port", str(port), "--unready-for", "0", "--drain-for", "1"], cwd=ROOT)
     try:
-        assert int(answer(port)) > 10_000
+        assert int(answer(port)) > collector_app.MANY
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_pages_have_their_templates_before_the_first_visitor():
+    [loader] = Engine.get_default().template_loaders
+    assert isinstance(loader, cached.Loader)
+    loader.reset()
+    application.prepare()
+    assert {"base.html", "accounts/overview.html", "activation/run.html"} <= loader.get_template_cache.keys()
