@@ -1,6 +1,6 @@
-"""What a page can have to show, for the gallery: an organisation that has just begun, a large one, and one in trouble."""
+"""What a page can have to show, for the gallery: an empty organisation, one that has just begun, a large one, one in trouble."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ from tests.activation.pages.test_preview_pages import RESULT
 from tests.cast import Member, colleague, founder
 from tests.rules.holdings import one_of_everything
 
+STATES = ("empty", "begun", "full", "error")
 LONG = "NorthwindOutdoorMountaineeringEquipmentWholesaleAnd"
 MB = 1024 * 1024
 SAID = f"Redis refused the user or the password. (redis-primary-0.{LONG.lower()}.internal.example.com:6379)"
@@ -44,23 +45,23 @@ class Scene:
 
     name: str
     admin: Member
-    parts: Mapping[str, object]
-    token: str
+    parts: dict[str, object]
 
 
 def made(state: str) -> Scene:
     """Make an organisation in one of `STATES`."""
-    mark = "" if state == "empty" else LONG
+    long = state in {"full", "error"}
+    mark = LONG if long else ""
     admin = founder(f"{mark}{state}".title(), f"ada@{state}.example")
+    if state == "empty":
+        return Scene(state, admin, {"organisation": admin.organisation.slug, "kind": "duckdb"})
     editor = colleague(admin, f"{mark.lower() or 'edith'}@{state}.example", Role.EDITOR)
     parts = one_of_everything(admin, editor, mark=mark)
-    _DRESSES[state](admin, parts)
+    if long:
+        (_fill if state == "full" else _spoil)(admin, parts)
     admin.token(name=f"{mark}Web shop")
-    return Scene(state, admin, parts, PersonalAccessToken.objects.filter(owner=admin.user).latest("pk").public_part)
-
-
-def _leave(admin: Member, parts: Mapping[str, object]) -> None:
-    """Show what has just begun: nothing is done yet."""
+    token = PersonalAccessToken.objects.filter(owner=admin.user).latest("pk")
+    return Scene(state, admin, {**parts, "public_part": token.public_part})
 
 
 def _fill(admin: Member, parts: Mapping[str, object]) -> None:
@@ -120,10 +121,6 @@ def _spoil(admin: Member, parts: Mapping[str, object]) -> None:
         error="The orchestrator said no.", started_at=now, finished_at=now,
     )  # fmt: skip
     Project.objects.filter(organisation=admin.organisation).update(runs_problem=SAID)
-
-
-_DRESSES: dict[str, Callable[[Member, Mapping[str, object]], None]] = {"empty": _leave, "full": _fill, "error": _spoil}
-STATES = tuple(_DRESSES)
 
 
 def _succeed(run: SyncRun, *, now: datetime) -> None:
