@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import open_page
 from accounts.charts import LOOKS, Chart, Series, Table
+from accounts.lists import Listing
 from accounts.templatetags.components import STATES, Sample
 from projects.differences import Change
 
@@ -94,7 +95,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "long": _LONG,
         "diff": _DIFF,
         "changes": _CHANGES,
-        "page": Paginator(range(230), 50).page(2),
+        "listing": Listing(Paginator(range(230), 50).page(2), query="", searchable=True),
         "charts": _charts(),
         "course": _HITS,
         "public_id": "2abcDEF0123456789abcdefghXYZ",
