@@ -235,8 +235,12 @@ def pollers() -> Iterator["select.epoll"]:
 def end_when_empty(address: tuple[str, int], seconds: float) -> None:
     """End this process as soon as nobody is connected, or after some seconds; granian finishes what is under way."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until and any_connected(address[1]):
+    while True:
+        # At least once: a connection may be just being accepted, and of a worker that was told before it was ready the
+        # main thread just falling asleep, which a signal in that very moment would not keep it from.
         time.sleep(LOOKED_EVERY)
+        if time.monotonic() >= until or not any_connected(address[1]):
+            break
     os.kill(os.getpid(), signal.SIGTERM)
 
 
