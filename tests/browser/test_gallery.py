@@ -16,7 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser import scenes
 from tests.browser.scenes import Scene
-from tests.browser.visitor import SHOTS, SIDEWAYS, axe_finds
+from tests.browser.visitor import PATIENCE, SHOTS, SIDEWAYS, axe_finds
 from tests.rules.test_access import NOT_ALLOWED, OF_A_PERSON, OF_ORGANISATIONS, TABLE, _url
 
 pytestmark = pytest.mark.browser
@@ -47,6 +47,7 @@ _TOO_WIDE = """() => [...document.querySelectorAll("main *")]
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport=NARROWEST, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
 
