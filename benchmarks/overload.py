@@ -52,7 +52,7 @@ def _measure(route: str, served: api_server.Served, request: Path) -> None:
     used = machine.cpu_seconds(served.pid)
     over = _load(served, request, MANY, SECONDS)
     used = machine.cpu_seconds(served.pid) - used
-    after = _load(served, request, USUAL, AFTER)
+    after, later = (_load(served, request, USUAL, AFTER) for _ in range(2))
     share = over["refused_rate"] / (over["refused_rate"] + over["accepted_rate"])
     # What a usual read costs is taken off; what is left is the refusals'.
     of_reads = over["accepted_rate"] * before["cpu"] / before["accepted_rate"]
@@ -63,8 +63,9 @@ def _measure(route: str, served: api_server.Served, request: Path) -> None:
     print(f"    refused  {over['refused_rate']:>8,.0f}/s   p50 {over['refused_p50']:.0f} ms   "
           f"p99 {over['refused_p99']:.0f} ms   {share:.0%} of all, about {refusal:.0f} µs CPU each")  # fmt: skip
     print(f"    other answers {over['other']:.0f}, broken connections {over['broken']:.0f}")
-    print(f"    {USUAL} connections before {before['accepted_rate']:,.0f}/s, in the {AFTER} s after "
-          f"{after['accepted_rate']:,.0f}/s ({after['accepted_rate'] / before['accepted_rate']:.2f} ×)")  # fmt: skip
+    usual = before["accepted_rate"]
+    print(f"    {USUAL} connections before {usual:,.0f}/s; beside that {after['accepted_rate'] / usual:.2f} × in the {AFTER} s "
+          f"after, {later['accepted_rate'] / usual:.2f} × in the next {AFTER}")  # fmt: skip
 
 
 def _load(served: api_server.Served, request: Path, connections: int, seconds: int) -> dict[str, float]:
