@@ -1,4 +1,4 @@
-"""Whose token is this? Answered from memory for at most a second, else from one indexed row.
+"""Whose token is this? Answered from memory for at most a second (`accounts.renewal`), else from one indexed row.
 
 A revoked token, a weaker owner and a removed member are honoured by every process within that second. While the
 database cannot be reached, tokens that were good when last looked up go on being served for `STALE_READS_FOR`
@@ -25,9 +25,9 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from accounts import token_limits, token_texts, vault
 from accounts.actors import Actor
 from accounts.models import Membership, PersonalAccessToken
+from accounts.renewal import Renewal
 from accounts.roles import Role, weaker
 
-FRESH_FOR = 1.0
 REMEMBERED_AT_MOST = 20_000
 LAST_USED_EVERY = timedelta(minutes=1)
 # While the database is down one request a second tries it again; a try may take as long as a connect times out.
@@ -77,6 +77,7 @@ class Verified:
 class _Remembered:
     verified: Verified
     read_at: float
+    renewal: Renewal = field(default_factory=Renewal)
 
 
 class Identities:
@@ -131,19 +132,19 @@ class Identities:
         remembered = self._remembered.get(self._key(text))
         if remembered is None:
             return None
-        at = self._clock()
-        trusted_for = settings.STALE_READS_FOR if self._down and at < self._try_at else FRESH_FOR
-        verified = remembered.verified
-        if at - remembered.read_at > trusted_for or (verified.expires_at is not None and verified.expires_at <= now):
+        at, verified = self._clock(), remembered.verified
+        age = at - remembered.read_at
+        waiting = self._down and at < self._try_at
+        if age > settings.STALE_READS_FOR if waiting else remembered.renewal.is_due(age):
             return None
-        return verified.identity
+        return None if verified.expires_at is not None and verified.expires_at <= now else verified.identity
 
     def _key(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode(errors="surrogatepass"), key=self._salt, digest_size=32).digest()
 
     def _fresh(self, key: bytes) -> Verified | None:
         remembered = self._remembered.get(key)
-        if remembered is None or self._clock() - remembered.read_at > FRESH_FOR:
+        if remembered is None or remembered.renewal.is_due(self._clock() - remembered.read_at):
             return None
         return remembered.verified
 

@@ -15,6 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from accounts.renewal import Renewal
 from accounts.vault import SecretUnreadable
 from activation import destinations, known_destinations
 from activation.engine.errors import DestinationError, UnexpectedType
@@ -23,7 +24,6 @@ from activation.engine.store import Store
 from activation.known_destinations import Found, Names, Views
 from activation.models import RedisDestination
 
-FRESH_FOR = 1.0
 # While the database is down one caller a second tries it again; a try may take as long as a connect times out.
 TRY_DATABASE_EVERY = 1.0
 TRY_TAKES_AT_MOST = 10.0
@@ -142,6 +142,7 @@ class _Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     handle: Handle | None = None
     confirmed_at: float = float("-inf")
+    renewal: Renewal = field(default_factory=Renewal)
     forgotten: bool = False
 
 
@@ -188,7 +189,7 @@ class Handles:
         key = (organisation_id, public_id)
         while True:
             place = self._places.get(key)
-            if place is not None and place.handle is not None and self._fresh(place) and not anew:
+            if place is not None and place.handle is not None and not anew and not self._is_due(place):
                 return place.handle
             was_down = self._database_is_down
             if not self._may_ask():
@@ -209,13 +210,11 @@ class Handles:
 
         While the database is down and it is nobody's turn to try it, what `get` would go on with counts too.
         """
-        place = self._places.get((organisation_id, public_id))
-        if place is None:
-            return None
-        at = self._clock()
+        place, at = self._places.get((organisation_id, public_id)) or _Place(), self._clock()
+        age = at - place.confirmed_at
         waiting = self._database_is_down and at < self._try_database_at
-        trusted_for = settings.STALE_READS_FOR if waiting else FRESH_FOR
-        return place.handle if at - place.confirmed_at <= trusted_for else None
+        too_old = age > settings.STALE_READS_FOR if waiting else place.renewal.is_due(age)
+        return None if too_old else place.handle
 
     def close(self) -> None:
         """Close every store and forget it."""
@@ -225,14 +224,14 @@ class Handles:
             if place.handle is not None:
                 place.handle.close()
 
-    def _fresh(self, place: _Place) -> bool:
-        return self._clock() - place.confirmed_at <= FRESH_FOR
+    def _is_due(self, place: _Place) -> bool:
+        return place.renewal.is_due(self._clock() - place.confirmed_at)
 
     def _refreshed(self, place: _Place, key: tuple[int, str], *, anew: bool) -> Handle:
         """Look the destination up, unless another thread just has. The caller holds the place's lock."""
         # Counted from before the question, so that a slow answer does not lengthen the second.
         asked_at = self._clock()
-        if place.handle is not None and self._fresh(place) and not anew:
+        if place.handle is not None and not anew and not self._is_due(place):
             return place.handle
         try:
             found = self._look_up(*key)
@@ -245,7 +244,7 @@ class Handles:
         if found is None:
             self._forget(place, key)
             raise InvalidDestination
-        place.handle, place.confirmed_at = self._renewed(place.handle, found), asked_at
+        place.handle, place.confirmed_at, place.renewal = self._renewed(place.handle, found), asked_at, Renewal()
         return place.handle
 
     def _renewed(self, old: Handle | None, found: Found) -> Handle:

@@ -20,10 +20,12 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import identities, members, token_expiries, token_limits, token_texts, tokens, vault
 from accounts.actors import Actor, PermissionRefused
-from accounts.identities import FRESH_FOR, Identities
+from accounts.identities import Identities
 from accounts.models import AuditEvent, PersonalAccessToken
+from accounts.renewal import FRESH_FOR, RENEWED_AFTER
 from accounts.roles import Role
 from tests.cast import Member
+from tests.threads import elsewhere
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -219,12 +221,28 @@ def test_a_revoked_token_is_honoured_within_a_second_and_not_asked_about_sooner(
     issued = issue(admin, Role.ADMIN)
     known.identify(issued.text, now=NOW)
     tokens.revoke(issued.token.public_part, by=admin.actor, now=NOW)
-    clock.seconds += FRESH_FOR
+    clock.seconds += RENEWED_AFTER - 0.01
     known.identify(issued.text, now=NOW)
     assert database.asked == 1
-    clock.seconds += 0.01
+    clock.seconds += 0.02
     assert rejected(issued.text, by=known.identify) == "revoked"
     assert len(known) == 0
+
+
+def test_while_one_caller_looks_a_token_up_again_the_others_go_on_for_the_rest_of_the_second(
+    admin: Member, known: Identities, clock: Clock, database: Database
+) -> None:
+    text = issue(admin, Role.ADMIN).text
+    known.identify(text, now=NOW)
+    clock.seconds += RENEWED_AFTER + 0.1
+    assert elsewhere(lambda: known.known(text, now=NOW)) is None
+    assert known.known(text, now=NOW)
+    assert known.identify(text, now=NOW)
+    assert database.asked == 1
+    clock.seconds += FRESH_FOR - RENEWED_AFTER
+    assert known.known(text, now=NOW) is None
+    known.identify(text, now=NOW)
+    assert database.asked == 2
 
 
 def test_a_known_token_is_served_while_the_database_is_down_but_not_for_ever(
@@ -252,7 +270,7 @@ def test_what_is_known_without_asking_is_as_fresh_as_what_identify_tells(
     text = issue(admin, Role.ADMIN, expires_at=LATER).text
     assert known.known(text, now=NOW) is None
     known.identify(text, now=NOW)
-    clock.seconds += FRESH_FOR
+    clock.seconds += RENEWED_AFTER - 0.01
     assert known.known(text, now=NOW)
     assert known.known(text, now=LATER) is None
     assert known.known(text + "x", now=NOW) is None
@@ -264,7 +282,7 @@ def test_what_is_known_without_asking_is_as_fresh_as_what_identify_tells(
     assert known.known(text, now=NOW), "a database that is down is waited for by one caller a second"
     clock.seconds += 1
     assert known.known(text, now=NOW) is None, "somebody must try it"
-    clock.seconds += 60 - 1 - FRESH_FOR - 0.2
+    clock.seconds += 60 - 1 - RENEWED_AFTER - 0.2
     known.identify(text, now=NOW)
     assert known.known(text, now=NOW)
     clock.seconds += 0.2

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
+from accounts.renewal import RENEWED_AFTER
 from activation import destinations, handles
 from activation.destinations import DestinationInUse, DestinationInvalid
 from activation.engine.errors import DestinationMisconfigured
@@ -20,6 +21,7 @@ from activation.known_destinations import Found
 from activation.models import Activation, RedisDestination
 from projects.models import Project, Warehouse, WarehouseKind
 from tests.activation.conftest import connected
+from tests.threads import elsewhere
 
 PASSWORD = "pass" + "word-of-acme"
 
@@ -191,14 +193,28 @@ def kept(db):
     return SimpleNamespace(get=kept.get, known=kept.known, time=time, rows=rows, stores=stores)
 
 
-def test_a_destination_is_looked_up_at_most_once_a_second(kept):
+def test_a_destination_is_looked_up_at_most_every_seven_tenths_of_a_second(kept):
     first = kept.get(1, "d")
-    kept.time[0] = 1.0
+    kept.time[0] = RENEWED_AFTER
     assert kept.get(1, "d") is first
     assert kept.rows.asked == 1
-    kept.time[0] = 1.1
+    kept.time[0] = 0.8
     assert kept.get(1, "d").store is first.store
     assert kept.rows.asked == 2
+
+
+def test_while_one_caller_looks_a_destination_up_again_the_others_go_on_for_the_rest_of_the_second(kept):
+    handle = kept.get(1, "d")
+    kept.time[0] = 0.8
+    assert elsewhere(lambda: kept.known(1, "d")) is None
+    assert kept.known(1, "d") is kept.get(1, "d") is handle
+    assert kept.rows.asked == 1
+    kept.time[0] = 1.1
+    assert kept.known(1, "d") is None
+    kept.get(1, "d")
+    kept.time[0] = 1.7
+    assert kept.rows.asked == 2
+    assert kept.known(1, "d") is not None
 
 
 def test_a_changed_destination_gets_a_new_store_and_the_old_one_is_closed(kept):
@@ -240,7 +256,7 @@ def test_what_is_known_without_asking_is_as_fresh_as_what_get_tells(kept, settin
     settings.STALE_READS_FOR = 60
     assert kept.known(1, "d") is None
     handle = kept.get(1, "d")
-    kept.time[0] = 1
+    kept.time[0] = RENEWED_AFTER
     assert kept.known(1, "d") is handle
     assert kept.known(2, "d") is kept.known(1, "other") is None
     kept.time[0] = 1.1
