@@ -75,7 +75,7 @@ def test_what_is_filled_in_is_kept_and_audited(admin, editor):
     [
         ({"addresses": "not-an-address"}, "is not an e-mail address"),
         ({"addresses": "\n".join(f"a{n}@b.example" for n in range(21))}, "At most 20 addresses"),
-        ({"stale_hours": 0}, "greater than or equal to 1"),
+        ({"stale_hours": 0}, "Enter 1 or more"),
         ({"events": ["everything"]}, "is not one of the available choices"),
         ({"members": [99999]}, "is not one of the available choices"),
     ],
