@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis import exceptions
@@ -140,6 +140,10 @@ class _Connection(Connection):
             raise
         return self.read_response() if reply is NOT_ENOUGH_DATA else reply
 
+    def own_socket(self) -> socket.socket:
+        """Return the socket of an open connection."""
+        return cast("socket.socket", self._sock)
+
     def _connect(self) -> socket.socket:
         try:
             sock = self._endpoint.dial(self.socket_connect_timeout or 0)
@@ -217,6 +221,10 @@ class Channel:
             return self.is_open and not self._connection.can_read(0)
         except (exceptions.RedisError, OSError):
             return False
+
+    def own_socket(self) -> socket.socket:
+        """Return the socket of an open connection that has nothing pending, for who goes on with it alone."""
+        return self._connection.own_socket()
 
     def close(self) -> None:
         self._connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py's

@@ -25,6 +25,10 @@ class Circuit:
         self._next_try = 0.0
         self._lock = threading.Lock()
 
+    def refuses(self) -> bool:
+        """Tell whether the circuit is open and it is nobody's turn to try."""
+        return 0 < self._trip_after <= self._failures and self._clock() < self._next_try
+
     def enter(self, where: str) -> None:
         """Raise `DestinationUnreachable` while the circuit is open, but for the one call that tries."""
         if not self._trip_after or self._failures < self._trip_after:

@@ -23,6 +23,10 @@ class Cluster:
     def node_for(self, key: str | bytes) -> Node:
         return self.owners()[slot_of(key)]
 
+    def known_for(self, key: str | bytes) -> Node | None:
+        owners = self._owners.known()
+        return None if owners is None else owners[slot_of(key)]
+
     def owners(self) -> list[Node]:
         return self._owners.get()
 

@@ -22,7 +22,7 @@ from activation.engine.errors import (
     Redirected,
     UnexpectedType,
 )
-from activation.engine.node import Node
+from activation.engine.node import Node, NotAtHand
 from activation.engine.nodes import Nodes
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
 from activation.engine.replicas import Replicas
@@ -41,6 +41,7 @@ __all__ = [
     "DestinationTimeout",
     "DestinationUnreachable",
     "Limits",
+    "NotAtHand",
     "RedisSettings",
     "SettingsInvalid",
     "connect",
@@ -103,6 +104,20 @@ class Deployment:
                 if isinstance(error, UnexpectedType):
                     raise
         return self.execute(key, *command)
+
+    async def read_soon(self, key: str | bytes, *command: str | bytes | int) -> Reply:
+        """Run a command that only reads within the event loop, over a connection that all callers share.
+
+        Raises `DestinationUnreachable`, and `NotAtHand` where `read` must answer: it knows where to ask, what an error
+        reply means, and replicas.
+        """
+        node = None if self._replicas.may_be_read else self._topology.known_for(key)
+        if node is None:
+            raise NotAtHand
+        reply = await node.ask(*command)
+        if isinstance(reply, Exception):
+            raise NotAtHand
+        return reply
 
     def execute_many(self, commands: Sequence[tuple[str | bytes, Command]]) -> list[Reply | DestinationError]:
         """Run commands on the owners of their keys, one round trip a node; errors stand in the place of replies."""

@@ -11,9 +11,14 @@ from activation.engine.channel import Channel, Command, Limits, Reply, packed
 from activation.engine.circuit import Circuit
 from activation.engine.endpoint import Endpoint
 from activation.engine.errors import DestinationError, DestinationTimeout, DestinationUnreachable
+from activation.engine.line import Line
 from activation.engine.redis_settings import RedisSettings
 
 SURELY_OPEN_FOR = 0.005
+
+
+class NotAtHand(Exception):
+    """What is needed to answer within the event loop is not there; a thread that may wait can answer."""
 
 
 class Node:
@@ -37,6 +42,7 @@ class Node:
         self._greet = greet
         self._broken = broken
         self._circuit = Circuit(limits.trip_after, rest=limits.rest, first_rest=limits.first_rest)
+        self._line = Line(self._open_anew, seconds=limits.command)
         self._start_empty()
 
     def execute(self, *command: str | bytes | int) -> Reply:
@@ -50,6 +56,25 @@ class Node:
             raise
         finally:
             self._take_back(channel)
+
+    async def ask(self, *command: str | bytes | int) -> Reply:
+        """Run one command that changes nothing over the connection that all callers of the event loop share.
+
+        An error reply is a `hiredis.ReplyError`. Raises `DestinationUnreachable`, and `NotAtHand` when there is no
+        such connection at the moment.
+        """
+        if self._circuit.refuses():
+            self._circuit.enter(self.endpoint.text)
+        shared = self._line.get()
+        if shared is None:
+            raise NotAtHand
+        try:
+            reply = await shared.ask(command)
+        except DestinationUnreachable:
+            self._failed()
+            raise
+        self._circuit.succeeded()
+        return reply
 
     def pipeline(self, commands: Sequence[Command]) -> list[Reply | DestinationError]:
         """Run commands in one round trip; an error reply stands in the place of its reply.
@@ -78,6 +103,7 @@ class Node:
     def close(self) -> None:
         """Close the idle connections; those on loan are closed when they come back."""
         self._closed = True
+        self._line.close()
         while self._idle:
             with contextlib.suppress(IndexError):
                 self._idle.pop().close()
@@ -129,6 +155,9 @@ class Node:
             if time.monotonic() - channel.used_at < SURELY_OPEN_FOR or channel.usable():
                 return channel
             channel.close()
+        return self._open_anew()
+
+    def _open_anew(self) -> Channel:
         try:
             return self._greeted(Channel(self.endpoint, self._settings, self._limits))
         except DestinationUnreachable:

@@ -34,6 +34,11 @@ class Replicas:
         self._turn = itertools.count()
         self._looked_at = time.monotonic()
 
+    @property
+    def may_be_read(self) -> bool:
+        """Whether the settings allow it."""
+        return self._topology is not None
+
     def one_for(self, key: str | bytes) -> Node | None:
         """Return a replica that holds a key; None where there is none to read. Raises `DestinationError`."""
         if self._topology is None:

@@ -29,6 +29,9 @@ class Sentinels:
     def node_for(self, _: str | bytes) -> Node:
         return self._primary.get()
 
+    def known_for(self, _: str | bytes) -> Node | None:
+        return self._primary.known()
+
     def owners(self) -> list[Node]:
         return [self._primary.get()] * SLOTS
 

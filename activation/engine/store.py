@@ -57,6 +57,15 @@ class Store:
                 raise
         raise unexpected
 
+    async def read_soon(self, key: str) -> Fields:
+        """Return what `read` returns of a whole profile, within the event loop.
+
+        Raises `DestinationError`, and `NotAtHand` where `read` must answer.
+        """
+        if not self._documents_first:
+            return _pairs(await self._deployment.read_soon(key, "HGETALL", key))
+        return self._members(key, await self._deployment.read_soon(key, "JSON.GET", key))
+
     def read_many(self, keys: Sequence[str]) -> list[Fields]:
         """Return the fields of several profiles, in the order of `keys`. Raises `DestinationError`."""
         found = self.read_each(keys)

@@ -21,6 +21,10 @@ class Topology(Protocol):
         """Return the primary that owns a key, as far as we know."""
         ...
 
+    def known_for(self, key: str | bytes) -> Node | None:
+        """Return what `node_for` returns, if that needs nobody to be asked."""
+        ...
+
     def owners(self) -> list[Node]:
         """Return the primary of each slot; the same object for as long as nothing new was learned."""
         ...
@@ -49,6 +53,9 @@ class OneServer:
         self._node = node
 
     def node_for(self, _: str | bytes) -> Node:
+        return self._node
+
+    def known_for(self, _: str | bytes) -> Node | None:
         return self._node
 
     def owners(self) -> list[Node]:
@@ -87,7 +94,7 @@ class Remembered(Generic[Found]):
             with self._lock:
                 if self._found is None:
                     self._look()
-        elif self._stale and time.monotonic() - self._looked_at > REFRESH_EVERY and self._lock.acquire(blocking=False):
+        elif self._is_due() and self._lock.acquire(blocking=False):
             try:
                 with contextlib.suppress(DestinationError):
                     self._look()
@@ -95,6 +102,10 @@ class Remembered(Generic[Found]):
                 self._lock.release()
         assert self._found is not None
         return self._found
+
+    def known(self) -> Found | None:
+        """Return what is known; None when `get` would look."""
+        return None if self._is_due() else self._found
 
     def refresh(self) -> None:
         """Look now."""
@@ -104,6 +115,9 @@ class Remembered(Generic[Found]):
     def expire(self) -> None:
         """Mark it as old."""
         self._stale = True
+
+    def _is_due(self) -> bool:
+        return self._stale and time.monotonic() - self._looked_at > REFRESH_EVERY
 
     def _look(self) -> None:
         # Cleared before the question: what goes wrong while it is asked makes the answer old again.

@@ -1,5 +1,6 @@
 """Reading from replicas: only where somebody asked for it, only profiles, and from the primary as soon as one fails."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import pytest
 import redis
 
-from activation.engine.connection import RedisSettings
+from activation.engine.connection import NotAtHand, RedisSettings
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Bookkeeping, Claim, Loader
 from activation.engine.slots import slot_of
@@ -51,6 +52,20 @@ def test_a_clusters_replica_is_read_only_when_that_was_asked_for(copied, wanted:
     assert [store.read(KEY) for _ in range(5)] == [FIELDS] * 5
     assert calls(replica.port, cluster.password, "hgetall") - before == (5 if wanted else 0)
     assert store.read(KEY, ["view"]) == FIELDS
+    store.close()
+
+
+def test_where_replicas_may_be_read_an_event_loop_leaves_reads_to_threads(copied):
+    cluster, _ = copied
+    store = open_store(replace(cluster.settings, read_from_replicas=True))
+    store.read(KEY)  # it knows who owns what
+
+    async def read() -> None:
+        with pytest.raises(NotAtHand):
+            await store.read_soon(KEY)
+
+    for _ in range(2):
+        asyncio.run(read())
     store.close()
 
 
