@@ -123,11 +123,12 @@ class Identities:
             raise TokenRejected("network")
         return dataclasses.replace(identity, actor=dataclasses.replace(identity.actor, address=address))
 
-    def known(self, text: str, *, now: datetime) -> TokenIdentity | None:
+    def known(self, text: str, *, now: datetime, hands_on: bool = False) -> TokenIdentity | None:
         """Tell whose token `text` is, as of at most a second ago, without the database; None when `identify` must tell.
 
-        While the database is down and it is nobody's turn to try it, what `identify` would go on with counts too. The
-        identity names no address: it is for reading, which leaves no audit row.
+        A caller that `hands_on` leaves such a request to another thread (`accounts.renewal`). While the database is
+        down and it is nobody's turn to try it, what `identify` would go on with counts too. The identity names no
+        address: it is for reading, which leaves no audit row.
         """
         remembered = self._remembered.get(self._key(text))
         if remembered is None:
@@ -135,7 +136,7 @@ class Identities:
         at, verified = self._clock(), remembered.verified
         age = at - remembered.read_at
         waiting = self._down and at < self._try_at
-        if age > settings.STALE_READS_FOR if waiting else remembered.renewal.is_due(age):
+        if age > settings.STALE_READS_FOR if waiting else remembered.renewal.is_due(age, hands_on=hands_on):
             return None
         return None if verified.expires_at is not None and verified.expires_at <= now else verified.identity
 

@@ -7,9 +7,8 @@ our own database cannot be reached, destinations that were known go on being ser
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, TypeVar
 
 import structlog
 from django.conf import settings
@@ -18,11 +17,25 @@ from django.db import InterfaceError, OperationalError, connection
 from accounts.renewal import Renewal
 from accounts.vault import SecretUnreadable
 from activation import destinations, known_destinations
-from activation.engine.errors import DestinationError, UnexpectedType
+from activation.engine.errors import DestinationError
 from activation.engine.redis_settings import SettingsInvalid
 from activation.engine.store import Store
-from activation.known_destinations import Found, Names, Views
+from activation.handle import Deleted, DestinationUnavailable, Fields, Handle
+from activation.known_destinations import Found, Names
 from activation.models import RedisDestination
+
+__all__ = [
+    "Deleted",
+    "DestinationUnavailable",
+    "Fields",
+    "Handle",
+    "Handles",
+    "InvalidDestination",
+    "ServiceUnavailable",
+    "close",
+    "get",
+    "known",
+]
 
 # While the database is down one caller a second tries it again; a try may take as long as a connect times out.
 TRY_DATABASE_EVERY = 1.0
@@ -31,8 +44,6 @@ CONNECT_TIMEOUT = 0.2
 COMMAND_TIMEOUT = 0.1
 CONNECTIONS = 64
 
-Fields: TypeAlias = dict[str, bytes]
-Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 
@@ -48,91 +59,6 @@ class ServiceUnavailable(Exception):
 
     def __init__(self) -> None:
         super().__init__("The service cannot reach its database at the moment. Try again in a few seconds.")
-
-
-class DestinationUnavailable(Exception):
-    """The destination does not answer, answers too slowly or refuses us. `code` says which."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__("The Redis destination cannot be reached at the moment. Try again in a few seconds.")
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Deleted:
-    """How many profiles were there and are deleted, and whether every place of the destination acknowledged that."""
-
-    profiles: int
-    everywhere: bool
-
-
-@dataclass(frozen=True)
-class Handle:
-    """A destination as it was when last looked up, and the store that reaches it. Shared by threads.
-
-    `store` is None when it could not be opened; `unopened` then says why. While the destination moves, `other` reaches
-    the place that is not served.
-    """
-
-    destination_id: int
-    workspace_id: str
-    public_id: str
-    version: int
-    names: Names
-    store: Store | None = field(repr=False)
-    unopened: str = ""
-    other: "Handle | None" = field(default=None, repr=False)
-    synced: Views = field(default_factory=dict, repr=False)
-
-    def read(self, key: str) -> dict[str, bytes]:
-        """Read a profile: feature view → JSON text, in Redis's order; a key of another kind holds none.
-
-        Raises `DestinationUnavailable`.
-        """
-        try:
-            return self._ask(lambda store: store.read(key))
-        except UnexpectedType:
-            return {}
-
-    def read_each(self, keys: Sequence[str], views: Sequence[str] | None) -> list[Fields | DestinationError]:
-        """Read profiles, or `views` of them, one pipeline a server; an error stands where one did not answer.
-
-        Raises `DestinationUnavailable` when nothing can be asked at all.
-        """
-        return self._ask(lambda store: store.read_each(keys, views))
-
-    def any_key(self, beginning: str) -> str | None:
-        """Return some key that begins so; None when a few random picks find none. Raises `DestinationUnavailable`."""
-        return self._ask(lambda store: store.any_key(beginning))
-
-    def delete(self, keys: Sequence[str]) -> Deleted:
-        """Delete keys, also at the other place while the destination moves; that one being away is no error.
-
-        Raises `DestinationUnavailable`.
-        """
-        profiles = self._ask(lambda store: store.delete(keys))
-        try:
-            everywhere = self.other is None or self.other.delete(keys).everywhere
-        except DestinationUnavailable:
-            everywhere = False
-        return Deleted(profiles, everywhere)
-
-    def _ask(self, question: Callable[[Store], Answer]) -> Answer:
-        if self.store is None:
-            raise DestinationUnavailable(self.unopened)
-        try:
-            return question(self.store)
-        except UnexpectedType:
-            raise
-        except DestinationError as error:
-            raise DestinationUnavailable(error.code) from None
-
-    def close(self) -> None:
-        """Close the store; calls under way end first."""
-        if self.store is not None:
-            self.store.close()
-        if self.other is not None:
-            self.other.close()
 
 
 @dataclass
@@ -205,15 +131,16 @@ class Handles:
                     return self._stale(place)
                 return self._refreshed(place, key, anew=anew)
 
-    def known(self, organisation_id: int, public_id: str) -> Handle | None:
+    def known(self, organisation_id: int, public_id: str, *, hands_on: bool = False) -> Handle | None:
         """Return a handle that was looked up at most a second ago, without our database; None when `get` must tell.
 
-        While the database is down and it is nobody's turn to try it, what `get` would go on with counts too.
+        A caller that `hands_on` leaves such a request to another thread. While the database is down and it is nobody's
+        turn to try it, what `get` would go on with counts too.
         """
         place, at = self._places.get((organisation_id, public_id)) or _Place(), self._clock()
         age = at - place.confirmed_at
         waiting = self._database_is_down and at < self._try_database_at
-        too_old = age > settings.STALE_READS_FOR if waiting else place.renewal.is_due(age)
+        too_old = age > settings.STALE_READS_FOR if waiting else place.renewal.is_due(age, hands_on=hands_on)
         return None if too_old else place.handle
 
     def close(self) -> None:

@@ -6,10 +6,10 @@ the edge has told who is asking and what for. Nothing here asks the broker or th
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import orjson
 from prometheus_client import Counter
@@ -19,13 +19,15 @@ from accounts.identities import TokenIdentity
 from accounts.roles import Permission
 from activation import deletions, dirty_ids, erasures, handles, models, usage
 from activation.engine import profiles
-from activation.handles import Handle
+from activation.engine.connection import NotAtHand
+from activation.handles import Fields, Handle
 from activation.models import DirtyId, RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
 KNOWN_LIMITS = frozenset({"verbs", "destinations", "entities", "networks", "rate"})
 # What a token can be limited to; "sync" is starting and stopping syncs, "manage" changing what there is.
 Verb = Literal["read", "delete", "sync", "manage"]
+Answer = TypeVar("Answer")
 NOT_NORMALISED: set[tuple[str, ...]] = {()}
 
 
@@ -73,15 +75,47 @@ def read_through(handle: Handle, identity: TokenIdentity, *, entity: str, id: Pr
 
     Raises `AccessRefused`, `DestinationUnavailable`.
     """
+
+    async def read_key(key: str) -> Fields:
+        return handle.read(key)
+
+    return at_once(read_by(read_key, handle, identity, entity=entity, id=id))
+
+
+async def read_by(
+    read_key: Callable[[str], Awaitable[Fields]],
+    handle: Handle,
+    identity: TokenIdentity,
+    *,
+    entity: str,
+    id: ProfileId,  # noqa: A002 - as above
+) -> Profile:
+    """Read a person's profile as `read_through` does, each key by `read_key`: `Handle.read_soon`, or one that waits.
+
+    Raises what that raises too; a `NotAtHand` is not counted, as somebody else will answer.
+    """
     require(identity, handle, verb="read", entity=entity, ids=(id,))
     started = time.perf_counter()
-    outcome: usage.Outcome = "error"
     try:
-        profile = profile_of(_fields(handle, entity, id))
-        outcome = "hit" if profile.features else "miss"
-        return profile
-    finally:
-        usage.look_up(handle, identity.token_id, entity, id.type, outcome, time.perf_counter() - started)
+        profile = profile_of(await _fields(read_key, handle, entity, id))
+    except NotAtHand:
+        raise
+    except BaseException:
+        usage.look_up(handle, identity.token_id, entity, id.type, "error", time.perf_counter() - started)
+        raise
+    outcome: usage.Outcome = "hit" if profile.features else "miss"
+    usage.look_up(handle, identity.token_id, entity, id.type, outcome, time.perf_counter() - started)
+    return profile
+
+
+def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run a coroutine that waits for nothing but what its thread waits for."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        answer: Answer = done.value
+        return answer
+    raise AssertionError("it gave its turn away outside of an event loop")
 
 
 def opened_for(
@@ -153,17 +187,19 @@ def _key(handle: Handle, entity: str, id_type: str, value: str) -> str:
     return profiles.key(handle.workspace_id, handle.public_id, entity, id_type, value)
 
 
-def _fields(handle: Handle, entity: str, profile_id: ProfileId) -> dict[str, bytes]:
+async def _fields(
+    read_key: Callable[[str], Awaitable[Fields]], handle: Handle, entity: str, profile_id: ProfileId
+) -> Fields:
     """Read what sources wrote for this id, normalised as each of them does it.
 
     Until the first sync after a source's normalisation changed, its profiles are under their ids as they came.
     """
     keys, otherwise = read_keys(handle, entity, profile_id)
-    fields: dict[str, bytes] = {}
+    fields: Fields = {}
     for key in keys:
-        fields |= handle.read(key)
+        fields |= await read_key(key)
     if not fields and otherwise is not None:
-        fields = handle.read(otherwise)
+        fields = await read_key(otherwise)
     return fields
 
 

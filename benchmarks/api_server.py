@@ -71,6 +71,18 @@ def serving(
 
 
 @contextmanager
+def serving_by_threads(
+    application: str, environment: dict[str, str], body: dict, headers: dict[str, str]
+) -> Iterator[Served]:
+    """Serve a WSGI application as granian does it, a thread for each connection; it has answered the body once."""
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port), "--no-ws", "--no-log"]
+    command += ["--blocking-threads", str(CONNECTIONS), application]
+    with running(command, environment, f"http://127.0.0.1:{port}/v2/activation", body, headers) as served:
+        yield served
+
+
+@contextmanager
 def running(
     command: list[str],
     environment: dict[str, str],

@@ -40,10 +40,12 @@ def run(folder: Path, *, pairs: int, seconds: int) -> None:
         yardstick: list[Measured] = []
         ours: dict[str, list[Measured]] = {route: [] for route in ROUTES}
         for _ in range(pairs):
-            yardstick.append(_serve("benchmarks.bare_app:application", bare, script, body, headers, seconds))
+            with api_server.serving_by_threads("benchmarks.bare_app:application", bare, body, headers) as served:
+                yardstick.append(api_server.measure(served, script, seconds))
             for route, fast_reads in ROUTES.items():
                 environment = {**os.environ, "FAST_READS": fast_reads}
-                ours[route].append(_serve("config.wsgi:application", environment, script, body, headers, seconds))
+                with api_server.serving("config.wsgi:application", environment, body, headers) as served:
+                    ours[route].append(api_server.measure(served, script, seconds))
     _report(ours, yardstick)
 
 
@@ -69,8 +71,3 @@ def fill(server: EmbeddedServer, prefix: str) -> None:
 
     with redis.Redis.from_url(server.url()) as client:
         client.hset(f"{prefix}user:email:a@b.example", "features_by_email", json.dumps(TRAITS, separators=(",", ":")))
-
-
-def _serve(application: str, environment: dict[str, str], script: Path, body, headers, seconds: int) -> Measured:
-    with api_server.serving(application, environment, body, headers) as server:
-        return api_server.measure(server, script, seconds)

@@ -20,6 +20,7 @@ class Departure:
 
 
 this = Departure()
+LAST = ("Connection", "close")
 
 
 def last_of_connection(environ: "WSGIEnvironment", start_response: "StartResponse") -> "StartResponse":
@@ -28,6 +29,6 @@ def last_of_connection(environ: "WSGIEnvironment", start_response: "StartRespons
         return start_response
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-        return start_response(status, [*headers, ("Connection", "close")], *more)
+        return start_response(status, [*headers, LAST], *more)
 
     return start

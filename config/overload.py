@@ -42,6 +42,8 @@ WAITING_FOR_EACH = 5  # of those at work: a burst of 96 calls is served, the las
 # A browser asks for a page's files together, over six connections.
 PAGES = Room(active=4, waiting=60, seconds=5.0)
 SPARE_THREADS = 2
+# Plain reads that are under way in the event loop, which takes some 60 µs for each: the last is answered in time.
+READS_IN_LOOP = 1024
 
 
 def api(active: int) -> Room:
@@ -63,9 +65,13 @@ class Refusal(NamedTuple):
 
 
 class Queue:
-    """Lets requests work as `room` says, first come first served. `refusals` are by method; "" is for all others."""
+    """Lets requests work as `room` says, first come first served. `refusals` are by method; "" is for all others.
+
+    `most` is how many may be at work or wait.
+    """
 
     def __init__(self, room: Room, refusals: "Mapping[str, Refusal]") -> None:
+        self.most = room.threads
         self._free, self._most_waiting, self._seconds = room
         self._waiting: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
@@ -123,13 +129,17 @@ class Queue:
             else:
                 self._free += 1
 
-    def _refuse(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+    def refusal(self, method: str) -> Refusal:
+        """Count a refusal, and return it."""
         next(self._refused)
+        return self._refusals.get(method) or self._refusals[""]
+
+    def _refuse(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        refusal = self.refusal(environ["REQUEST_METHOD"])
         length: str = environ.get("CONTENT_LENGTH", "")
         if length.isdecimal() and len(length) <= len(str(TAKEN_OFF)) and int(length) <= TAKEN_OFF:
             with suppress(OSError):
                 environ["wsgi.input"].read(int(length))
-        refusal = self._refusals.get(environ["REQUEST_METHOD"]) or self._refusals[""]
         start_response(refusal.status, refusal.headers)
         return [refusal.body]
 

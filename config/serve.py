@@ -1,7 +1,8 @@
 """`python -m config.serve`: the web and api process, or with `--api` the api process alone.
 
-It is granian with what that has not: enough threads to refuse what is too much (`config.overload`), and listeners that
-belong to the parent, so that workers come and go behind them without a connection lost:
+It is granian with what that has not: WSGI in threads behind an event loop that answers what needs none
+(`config.front`), enough of them to refuse what is too much (`config.overload`), and listeners that belong to the
+parent, so that workers come and go behind them without a connection lost:
 
 * SIGHUP starts new workers, with the code as it is then, and sees the old ones off once those are ready. If they do not
   start, the old ones stay.
@@ -34,11 +35,12 @@ from stat import S_ISSOCK
 from typing import Any
 
 from granian._granian import SocketHolder
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 from granian.log import LogLevels, logger
 from granian.server.mp import MPServer, WorkerProcess
 
 from config import overload
+from config.front import Front
 
 WEB, API = "config.wsgi:application", "config.wsgi:api"
 BACKLOG = 1024
@@ -56,7 +58,8 @@ class Server(MPServer):
 
     def __init__(self, *, unready_for: float, drain_for: float, **options: Any) -> None:
         super().__init__(
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
+            loop=Loops.uvloop,
             websockets=False,
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
@@ -172,11 +175,11 @@ def work(worker_id: int, process_name: str, callback_loader: Any, sock: Any, *re
         collect_seldom()
         threading.Thread(target=depart_when_told, args=(address, number, drain_for), daemon=True).start()
         ready.set()
-        return target
+        return Front(target, threads=overload.threads(requests_at_once()), first=getattr(target, "first", None))
 
     details = (BACKLOG,) if sys.platform in {"linux", "freebsd"} else ()
     holder = SocketHolder(number, False, *details)  # type: ignore[call-arg]  # its stub names none
-    MPServer._spawn_wsgi_worker(  # noqa: SLF001 - granian has no other name for it; its version is pinned
+    MPServer._spawn_rsgi_worker(  # noqa: SLF001 - granian has no other name for it; its version is pinned
         worker_id, process_name, load, ((None, holder), None), *rest
     )
 
@@ -201,7 +204,7 @@ def depart_when_told(address: tuple[str, int], number: int, drain_for: float) ->
 def collect_seldom() -> None:
     """Let the garbage collector pass by what was loaded, and look less often at what requests leave behind.
 
-    They leave hardly any cycles; looking for them at its own pace takes a tenth of a batch, and now and then, when it
+    They leave hardly any cycles; looking for them at its own pace takes a third of a batch, and now and then, when it
     goes through all of Django, tens of milliseconds of everybody's.
     """
     gc.collect()
@@ -292,7 +295,6 @@ def main(arguments: list[str]) -> None:
         address=asked.host,
         port=asked.port,
         workers=asked.workers,
-        blocking_threads=overload.threads(requests_at_once()),
         log_level=LogLevels(asked.log_level),
         unready_for=asked.unready_for,
         drain_for=asked.drain_for,

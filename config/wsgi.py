@@ -8,7 +8,6 @@ before it (`activation.api.fast`) unless `FAST_READS` is off. What is too much i
 
 import io
 import os
-import re
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -25,7 +24,7 @@ from django.urls import get_resolver
 from activation import usage
 from activation.api import fast
 from activation.api.bodies import MAX_BATCH_BYTES
-from config import departure, health, queues
+from config import arrivals, departure, health, queues
 from config.server_timing import from_its_turn_on, timed
 
 if TYPE_CHECKING:
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
     from django.urls import ResolverMatch
 
+    from config.overload import Queue
+
 WATCHED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+API_PATHS = ("/v1/", "/v2/")
 
 
 class ApiHandler(WSGIHandler):
@@ -85,7 +87,7 @@ class Named:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Answer a request."""
         name: str = environ.get("HTTP_X_REQUEST_ID", "")
-        if not _REQUEST_NAME.fullmatch(name):
+        if not arrivals.REQUEST_NAME.fullmatch(name):
             return self._handler(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *more: "Any") -> "Any":
@@ -94,7 +96,6 @@ class Named:
         return self._handler(environ, start)
 
 
-_REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 lean = ApiHandler()
 usage.keep_writing()
 reads: "WSGIApplication" = fast.Reads(lean) if settings.FAST_READS else lean
@@ -104,16 +105,29 @@ pages = WSGIHandler()
 _pages = queues.pages.guard(pages)
 
 
-def api(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-    """Answer as a separate api process."""
-    if departure.this.under_way:
-        start_response = departure.last_of_connection(environ, start_response)
-    handler = _watched if environ.get("PATH_INFO") in WATCHED_PATHS else _api
-    return handler(environ, start_response)
+class ApiPort:
+    """The callable of a separate api process. `first` is for servers with an event loop (`config.front`)."""
+
+    def __init__(self) -> None:
+        self.first = arrivals.Arrivals(self.queue_for, reads=settings.FAST_READS)
+
+    def queue_for(self, path: str) -> "Queue | None":
+        """Name the queue in which calls wait."""
+        return None if path in WATCHED_PATHS else queues.api
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        """Answer a request by WSGI."""
+        if departure.this.under_way:
+            start_response = departure.last_of_connection(environ, start_response)
+        handler = _watched if environ.get("PATH_INFO") in WATCHED_PATHS else _api
+        return handler(environ, start_response)
 
 
 class SharedPort:
-    """The callable of the shared port."""
+    """The callable of the shared port. `first` is for servers with an event loop (`config.front`)."""
+
+    def __init__(self) -> None:
+        self.first = arrivals.Arrivals(self.queue_for, reads=settings.FAST_READS)
 
     def prepare(self) -> None:
         """Load the views and templates of pages, for which their first visitors would wait otherwise."""
@@ -122,10 +136,14 @@ class SharedPort:
         for file in folder.rglob("*.html"):
             get_template(str(file.relative_to(folder)))
 
+    def queue_for(self, path: str) -> "Queue | None":
+        """Name the queue in which requests wait."""
+        return api.queue_for(path) if path in WATCHED_PATHS or path.startswith(API_PATHS) else queues.pages
+
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Send a request to the handler it is for. Health checks come by IP address, so no Host header is asked."""
         path: str = environ.get("PATH_INFO", "")
-        if path.startswith(("/v1/", "/v2/")):
+        if path.startswith(API_PATHS):
             return api(environ, start_response)
         if path in WATCHED_PATHS:
             environ[health.ROLE] = health.WEB
@@ -135,4 +153,5 @@ class SharedPort:
         return _pages(environ, start_response)
 
 
+api = ApiPort()
 application = SharedPort()

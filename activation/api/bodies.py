@@ -100,7 +100,9 @@ def asked_by(body: dict[str, Any]) -> FetchRequest:
         raise BodyInvalid("id is missing.")
     if not isinstance(body["id"], dict):
         raise BodyInvalid('id must be an object with "type" and "value".')
-    item = _item(body["id"], "id")
+    item = _item_or_problem(body["id"], "id")
+    if isinstance(item, BodyInvalid):
+        raise item
     return FetchRequest(destination=body.get("destinationId"), entity=entity, id=item.id, echo=item.echo)
 
 
@@ -175,8 +177,8 @@ def _item(given: object, name: str, number: int | None = None) -> Item:
     return Item(profile_id, {"type": profile_id.type, "value": echo})
 
 
-def _item_or_problem(given: object, name: str, number: int) -> Item | BodyInvalid:
-    """Read an id of a batch. Nearly all are two texts of a usual length; the rest is looked at more closely."""
+def _item_or_problem(given: object, name: str, number: int | None = None) -> Item | BodyInvalid:
+    """Read an id. Nearly all are two texts of a usual length; the rest is looked at more closely."""
     if isinstance(given, dict):
         id_type, value = given.get("type"), given.get("value")
         if (

@@ -7,12 +7,17 @@ nothing in its own way: it calls the functions that the views call, in the same 
 agree with. Everything else goes to the handler, which finds the request as it came and is the reference: what is
 answered here must be the same to the byte (`tests/contracts` asks both).
 
+Reads come here by a thread for each, which waits for Redis (`Reads`, WSGI), or, plain ones, by the one event loop of a
+server, where they wait for Redis together (`soon`, `config.loop`). Both ways are one, written as coroutines; a thread
+runs them without a pause.
+
 It must not ask our own database: nobody here closes its connections. Whoever is not remembered as of the last second
 is looked up by the handler, which also notes a token's last use.
 """
 
 import io
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import orjson
 import structlog
@@ -26,12 +31,16 @@ from activation.api import bodies, errors, profiles
 from activation.api.bodies import BodyInvalid, FetchRequest
 from activation.api.delivery import deliver
 from activation.api.formats import accepts_json, envelope
+from activation.engine.connection import NotAtHand
 from activation.handles import DestinationUnavailable, Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from typing import Any
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from activation.handles import Fields
 
 PLAIN = frozenset({"entity", "destinationId", "id"})
 _STATUS = {200: "200 OK", 304: "304 Not Modified"}
@@ -58,71 +67,115 @@ class Reads:
         """Answer a request, or let the handler do it."""
         attempt = PATHS.get(environ.get("PATH_INFO", ""))
         if attempt is not None and environ["REQUEST_METHOD"] == "POST":
-            answer = _attempt(attempt, environ)
+            answer = serving.at_once(_attempt(attempt, Waiting(environ)))
             if answer is not None:
                 start_response(answer.status, answer.headers)
                 return [answer.body]
         return self._handler(environ, start_response)
 
 
-def _attempt(attempt: "Attempt", environ: "WSGIEnvironment") -> Answer | None:
+class Asking(Protocol):
+    """A request, its headers named as in WSGI, and how what it needs comes by."""
+
+    hands_on: bool  # whether another thread answers what this one may not
+
+    @property
+    def headers(self) -> "Mapping[str, Any]": ...
+
+    async def body(self, length: int) -> bytes:
+        """Read the body, and keep it for who answers if it is not answered here. Raises `OSError`."""
+        ...
+
+    def read(self, handle: Handle, key: str) -> "Awaitable[Fields]":
+        """Read a profile. Raises `DestinationUnavailable`, `NotAtHand`."""
+        ...
+
+
+class Waiting:
+    """A request by WSGI: its thread waits."""
+
+    hands_on = False
+
+    def __init__(self, environ: "WSGIEnvironment") -> None:
+        self.headers = environ
+
+    async def body(self, length: int) -> bytes:
+        """Read the body and put it back."""
+        raw: bytes = self.headers["wsgi.input"].read(length)
+        self.headers["wsgi.input"] = io.BytesIO(raw)
+        return raw
+
+    async def read(self, handle: Handle, key: str) -> "Fields":
+        """Read a profile over a connection of its own."""
+        return handle.read(key)
+
+
+async def soon(asking: Asking) -> Answer | None:
+    """Answer a plain read within the event loop; None when another thread must answer."""
+    return await _attempt(_plain, asking)
+
+
+async def _attempt(attempt: "Attempt", asking: Asking) -> Answer | None:
     """Answer a request; None when the handler must answer, with the body as it came."""
     try:
-        identity = _identity(environ)
-        return None if identity is None else attempt(identity, environ)
+        identity = _identity(asking)
+        return None if identity is None else await attempt(identity, asking)
+    except NotAtHand:
+        return None
     except Exception as error:  # noqa: BLE001 - the handler tells bugs, and finds those that are not of this module
         log.error("fast_read_failed", error=type(error).__name__)  # noqa: TRY400 - its text may hold data
         return None
 
 
-def _identity(environ: "WSGIEnvironment") -> TokenIdentity | None:
+def _identity(asking: Asking) -> TokenIdentity | None:
     """Tell whose token came. What limits a token, its rate for one, is kept to by the handler only."""
-    identity = identities.known(bearer(environ.get("HTTP_AUTHORIZATION", "")), now=timezone.now())
-    if identity is None or identity.limits or not accepts_json(environ.get("HTTP_ACCEPT", "")):
+    headers = asking.headers
+    text = bearer(headers.get("HTTP_AUTHORIZATION", ""))
+    identity = identities.known(text, now=timezone.now(), hands_on=asking.hands_on)
+    if identity is None or identity.limits or not accepts_json(headers.get("HTTP_ACCEPT", "")):
         return None
     return identity
 
 
-def _plain(identity: TokenIdentity, environ: "WSGIEnvironment") -> Answer | None:
+async def _plain(identity: TokenIdentity, asking: Asking) -> Answer | None:
     """Answer a plain read."""
-    asked = _asked(_body(environ, most=bodies.MAX_BODY_BYTES))
+    asked = _asked(await _body(asking, most=bodies.MAX_BODY_BYTES))
     if asked is None:
         return None
 
-    def read(handle: Handle) -> bytes:
-        profile = serving.read_through(handle, identity, entity=asked.entity, id=asked.id)
+    async def read(handle: Handle) -> bytes:
+        read_key = partial(asking.read, handle)
+        profile = await serving.read_by(read_key, handle, identity, entity=asked.entity, id=asked.id)
         return envelope(asked.entity, asked.echo, profile)
 
-    return _answer(identity, asked.destination, read, environ)
+    return await _answer(identity, asked.destination, read, asking)
 
 
-def _batch(identity: TokenIdentity, environ: "WSGIEnvironment") -> Answer | None:
+async def _batch(identity: TokenIdentity, asking: Asking) -> Answer | None:
     """Answer a batch, whatever its options."""
     try:
-        batch = profiles.batch(_body(environ, most=bodies.MAX_BATCH_BYTES))
+        batch = profiles.batch(await _body(asking, most=bodies.MAX_BATCH_BYTES))
     except BodyInvalid:
         return None
 
-    def read(handle: Handle) -> bytes:
+    async def read(handle: Handle) -> bytes:
         entity, ids, wanted = batch.entity, batch.ids, batch.wanted
         now = timezone.now()
         return batch.told(look_ups.each_through(handle, identity, entity=entity, ids=ids, wanted=wanted, now=now))
 
-    return _answer(identity, batch.destination, read, environ)
+    return await _answer(identity, batch.destination, read, asking)
 
 
-def _body(environ: "WSGIEnvironment", *, most: int) -> bytes:
-    """Read a body that has a told length, and put it back; nothing of others, which no request of ours is."""
-    length: str = environ.get("CONTENT_LENGTH", "")
+async def _body(asking: Asking, *, most: int) -> bytes:
+    """Read a body that has a told length; nothing of others, which no request of ours is."""
+    length: str = asking.headers.get("CONTENT_LENGTH", "")
     told = length.isdecimal() and len(length) <= _LENGTH_DIGITS and 0 < int(length) <= most
-    if not told or "HTTP_TRANSFER_ENCODING" in environ:
+    if not told or "HTTP_TRANSFER_ENCODING" in asking.headers:
         return b""
     try:
-        raw: bytes = environ["wsgi.input"].read(int(length))
+        return await asking.body(int(length))
     except OSError:
         return b""
-    environ["wsgi.input"] = io.BytesIO(raw)
-    return raw
 
 
 def _asked(raw: bytes) -> FetchRequest | None:
@@ -134,15 +187,16 @@ def _asked(raw: bytes) -> FetchRequest | None:
         return None
 
 
-def _answer(
-    identity: TokenIdentity, destination: object, read: "Callable[[Handle], bytes]", environ: "WSGIEnvironment"
+async def _answer(
+    identity: TokenIdentity, destination: object, read: "Callable[[Handle], Awaitable[bytes]]", asking: Asking
 ) -> Answer | None:
     """Answer with what is read. A destination that fails is told here: asking it twice would take twice as long."""
-    known = isinstance(destination, str) and handles.known(identity.actor.organisation.pk, destination)
+    organisation, hands_on = identity.actor.organisation.pk, asking.hands_on
+    known = isinstance(destination, str) and handles.known(organisation, destination, hands_on=hands_on)
     if not known:
         return None
     try:
-        status, headers, body = deliver(read(known), environ)
+        status, headers, body = deliver(await read(known), asking.headers)
         return Answer(_STATUS[status], headers, body)
     except DestinationUnavailable as error:
         told = errors.respond(errors.problem_of(error), method="POST")
@@ -151,5 +205,6 @@ def _answer(
         return None
 
 
-Attempt: TypeAlias = "Callable[[TokenIdentity, WSGIEnvironment], Answer | None]"
-PATHS: dict[str, Attempt] = {"/v1/activation": _plain, "/v2/activation": _plain, "/v2/activation/batch": _batch}
+Attempt: TypeAlias = "Callable[[TokenIdentity, Asking], Awaitable[Answer | None]]"
+PLAIN_PATHS = frozenset({"/v1/activation", "/v2/activation"})
+PATHS: dict[str, Attempt] = {**dict.fromkeys(PLAIN_PATHS, _plain), "/v2/activation/batch": _batch}

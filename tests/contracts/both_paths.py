@@ -1,9 +1,18 @@
-"""Asks the framework and the thin path the same, to tell whether they answer alike and which of them did."""
+"""Asks the framework and the thin path the same, to tell whether they answer alike and which of them did.
 
+The thin path in both of its ways: by a thread, and within an event loop.
+"""
+
+import asyncio
+import io
 import json
+from typing import Any
+
+from granian._granian import RSGIProtocolClosed
 
 from activation.api import fast
 from config import wsgi
+from config.arrivals import Arrivals
 from tests.activation.conftest import connected
 from tests.contracts.caller import call
 
@@ -21,16 +30,76 @@ class Handler:
         return wsgi.lean(environ, start_response)
 
 
+class Scope:
+    """A request as granian tells it (RSGI)."""
+
+    http_version = "1.1"
+
+    def __init__(self, environ):
+        self.method, self.path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        named = [("content-length", "CONTENT_LENGTH"), ("content-type", "CONTENT_TYPE")]
+        named += [(name[5:].lower().replace("_", "-"), name) for name in environ if name.startswith("HTTP_")]
+        self.headers = {name: environ[key] for name, key in named if environ.get(key)}
+
+
+class Protocol:
+    """The other side of a request: its body, and what was answered."""
+
+    def __init__(self, body, length):
+        self._body, self._length = body, length
+        self.answer: Any = None
+
+    async def __call__(self):
+        try:
+            return self._body.read(self._length)
+        except OSError as error:
+            raise RSGIProtocolClosed from error
+
+    def response_bytes(self, *answer):
+        self.answer = answer
+
+
+class InLoop:
+    """A WSGI callable that answers within an event loop, or as a thread does."""
+
+    def __init__(self, handler, loop):
+        self._handler, self._loop = fast.Reads(handler), loop
+        self._reads = Arrivals(lambda _: None, reads=True)
+
+    def __call__(self, environ, start_response):
+        told = environ.get("CONTENT_LENGTH", "")
+        protocol = Protocol(environ["wsgi.input"], int(told) if told.isdecimal() else 0)
+        left = self._loop.run_until_complete(self._answer(environ, protocol))
+        if left is None:
+            status, headers, answer = protocol.answer
+            start_response(f"{status} ", headers)
+            return [answer]
+        if left.body is not None:
+            environ["wsgi.input"] = io.BytesIO(left.body)
+        return self._handler(environ, start_response)
+
+    async def _answer(self, environ, protocol):
+        """Ask again when the connection, which is opened aside, is there."""
+        left = await self._reads(Scope(environ), protocol)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if left is None or not others:
+            return left
+        await asyncio.gather(*others)
+        if left.body is not None:
+            protocol._body = io.BytesIO(left.body)
+        return await self._reads(Scope(environ), protocol) or left
+
+
 class World:
     """A destination with a profile, a token that may read it, and both ways to ask for it."""
 
-    def __init__(self, member, server, client):
+    def __init__(self, member, server, client, loop=None):
         self.member = member
         self.destination = connected(member, server)
         self.token = member.token()
         self.client = client
         self.handler = Handler()
-        self.fast = fast.Reads(self.handler)
+        self.fast = fast.Reads(self.handler) if loop is None else InLoop(self.handler, loop)
 
     def key(self, value, entity="user", id_type="email"):
         return f"{self.destination.workspace_id}:{self.destination.public_id}:{entity}:{id_type}:{value}"

@@ -1,5 +1,6 @@
 """The session's API server, and both paths through it in this process."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from itertools import product
@@ -40,7 +41,26 @@ def server(
 
 
 @pytest.fixture
-def world(admin, redis_server):
+def thread_world(admin, redis_server):
     with redis.Redis.from_url(redis_server.url()) as client:
         yield World(admin, redis_server, client)
     handles.close()
+
+
+@pytest.fixture
+def loop_world(admin, redis_server):
+    with redis.Redis.from_url(redis_server.url()) as client, asyncio.Runner() as runner:
+        yield World(admin, redis_server, client, runner.get_loop())
+        handles.close()
+        runner.run(asyncio.sleep(0.01))
+
+
+@pytest.fixture(params=["thread", "loop"])
+def either_world(request):
+    """The same for both ways of the thin path."""
+    return request.getfixturevalue(f"{request.param}_world")
+
+
+@pytest.fixture
+def world(thread_world):
+    return thread_world

@@ -25,6 +25,12 @@ from tests.activation.test_suppressions import activation_of
 from tests.contracts.server import ROOT
 from tests.contracts.test_never_a_server_error import anything, headers, numbers, texts
 
+
+@pytest.fixture
+def world(either_world):
+    return either_world
+
+
 often = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -171,7 +177,7 @@ def test_a_body_that_breaks_off_is_left_to_the_framework(world):
     assert world.left_to_the_framework(world.plain(), **{"wsgi.input": Broken()})
 
 
-@pytest.mark.parametrize(("broken", "status"), [("serving.read_through", 500), ("handles.known", 200)])
+@pytest.mark.parametrize(("broken", "status"), [("serving.read_by", 500), ("handles.known", 200)])
 def test_a_bug_is_left_to_the_framework_and_logged_without_its_text(world, monkeypatch, caplog, broken, status):
     def fail(*_, **__):
         raise RuntimeError("person@example.com")

@@ -1,0 +1,124 @@
+"""What the event loop of a server does with a request that arrives: answers it, refuses it, or leaves it to a thread.
+
+It answers plain reads. A thread for each costs more than the read, most of it in changing over: to send, to wait, to
+go on. Here reads that come together go to Redis together, and what they need stays warm. They wait in no queue, as a
+read keeps nothing from any other; only the newest are refused, when very many are under way.
+
+It refuses what would find no thread (`config.overload`), without one: refusals come at once, however busy threads are.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from granian._granian import RSGIProtocolClosed
+
+from activation.api import fast
+from config import departure, overload, queues
+from config.front import Left, headers_of
+from config.overload import Queue
+from config.server_timing import ASKED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from activation.handles import Fields, Handle
+
+REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
+_LENGTH_DIGITS = len(str(overload.TAKEN_OFF))
+
+
+class Request:
+    """A request of the event loop. See `activation.api.fast.Asking`."""
+
+    hands_on = True
+
+    def __init__(self, headers: Mapping[str, str], protocol: Any) -> None:
+        self.headers = headers
+        self.raw: bytes | None = None
+        self._protocol = protocol
+
+    async def body(self, _: int) -> bytes:
+        """Read the body, which granian ends after its told length. Raises `OSError` when the client leaves."""
+        try:
+            raw: bytes = await self._protocol()
+        except RSGIProtocolClosed as error:
+            raise OSError from error
+        self.raw = raw
+        return raw
+
+    def read(self, handle: "Handle", key: str) -> "Awaitable[Fields]":
+        """Read a profile together with all others."""
+        return handle.read_soon(key)
+
+
+class Arrivals:
+    """Counts what is under way. `queue_for` names the queue of a path, none for what never waits.
+
+    `reads` tells whether plain reads are answered here.
+    """
+
+    def __init__(self, queue_for: Callable[[str], Queue | None], *, reads: bool) -> None:
+        self._queue_for = queue_for
+        self._reads = fast.PLAIN_PATHS if reads else frozenset()
+        self._reading = 0
+        self._in_threads: dict[Queue, int] = {}
+
+    async def __call__(self, scope: Any, protocol: Any) -> Left | None:
+        """Answer or refuse a request, and return None; or return what a thread needs to know."""
+        path, body = scope.path, None
+        if path in self._reads and scope.method == "POST":
+            headers = headers_of(scope)
+            if ASKED not in headers:
+                request = Request(headers, protocol)
+                if await self._read(request, scope, protocol):
+                    return None
+                body = request.raw
+        queue = self._queue_for(path)
+        if queue is None:
+            return Left(body)
+        if self._in_threads.setdefault(queue, 0) >= queue.most:
+            await _refuse(queue, scope, protocol, taken=body is not None)
+            return None
+        self._in_threads[queue] += 1
+        return Left(body, partial(self._ended, queue))
+
+    def _ended(self, queue: Queue) -> None:
+        self._in_threads[queue] -= 1
+
+    async def _read(self, request: Request, scope: Any, protocol: Any) -> bool:
+        """Answer a plain read, and tell whether it is done."""
+        if self._reading >= overload.READS_IN_LOOP:
+            await _refuse(queues.api, scope, protocol)
+            return True
+        self._reading += 1
+        try:
+            answer = await fast.soon(request)
+        finally:
+            self._reading -= 1
+        if answer is None:
+            return False
+        status, told, body = answer
+        protocol.response_bytes(int(status[:3]), _as_all(told, scope, request.headers), body)
+        return True
+
+
+async def _refuse(queue: Queue, scope: Any, protocol: Any, *, taken: bool = False) -> None:
+    headers = headers_of(scope)
+    length = headers.get("CONTENT_LENGTH", "")
+    short = length.isdecimal() and len(length) <= _LENGTH_DIGITS and int(length) <= overload.TAKEN_OFF
+    if short and not taken:
+        await protocol()
+    refusal = queue.refusal(scope.method)
+    protocol.response_bytes(int(refusal.status[:3]), _as_all(refusal.headers, scope, headers), refusal.body)
+
+
+def _as_all(told: list[tuple[str, str]], scope: Any, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Add the headers that answers have whatever they are."""
+    name = headers.get("HTTP_X_REQUEST_ID")
+    if name is not None and REQUEST_NAME.fullmatch(name):
+        told = [*told, ("X-Request-ID", name)]
+    if departure.this.under_way and scope.http_version != "2":
+        told = [*told, departure.LAST]
+    return told
