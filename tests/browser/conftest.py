@@ -118,17 +118,22 @@ class Served:
 
 @pytest.fixture(scope="package")
 def served(installation: Installation) -> Served:
-    """Set a project up as far as its profiles being served, and generate a token that may call the API."""
+    """A project of the organisation that most tests share."""
     with installation.visit() as visitor:
         visitor.goto("/")
-        journey.create_project(visitor, "Served")
-        entities = visitor.path
-        journey.connect_redis(visitor, installation.site.redis_address, installation.site.redis_password)
-        destination = journey.see_the_sync_on(visitor)
-        visitor.wait_for(visitor.page.get_by_role("status").get_by_text("In step"))
-        settings = visitor.path
-        token = journey.generate_token(visitor, "Shared by tests")
-        return Served(installation, entities, settings, destination, token)
+        return serve(installation, visitor)
+
+
+def serve(installation: Installation, visitor: Visitor) -> Served:
+    """Set a project up, in the organisation that is seen, until its profiles are served; generate a token for the API."""
+    journey.create_project(visitor, "Served")
+    entities = visitor.path
+    journey.connect_redis(visitor, installation.site.redis_address, installation.site.redis_password)
+    destination = journey.see_the_sync_on(visitor)
+    visitor.wait_for(visitor.page.get_by_role("status").get_by_text("In step"))
+    settings = visitor.path
+    token = journey.generate_token(visitor, "Shared by tests")
+    return Served(installation, entities, settings, destination, token)
 
 
 @pytest.fixture

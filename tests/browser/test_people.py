@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import CDPSession, expect
 
+from tests.browser import journey
 from tests.browser.conftest import Installation
 from tests.browser.one_time_codes import code
 from tests.browser.visitor import Visitor, visiting
@@ -42,7 +43,9 @@ def link_in_letter(installation: Installation, subject: str, to: str) -> str:
     raise AssertionError(f"no letter {subject!r} to {to}")
 
 
-def invite(installation: Installation, visitor: Visitor, email: str, role: str) -> str:
+def invite(
+    installation: Installation, visitor: Visitor, email: str, role: str, organisation: str = journey.ORGANISATION
+) -> str:
     """Invite somebody from the members' page; returns the path of the link in their letter."""
     page = visitor.page
     visitor.goto("/")
@@ -55,17 +58,17 @@ def invite(installation: Installation, visitor: Visitor, email: str, role: str) 
     visitor.press("Invite")
     visitor.arrive("Members")
     expect(page.get_by_role("status")).to_contain_text(f"on its way to {email}")
-    return link_in_letter(installation, "Join Northlight at Activation API", email)
+    return link_in_letter(installation, f"Join {organisation} at Activation API", email)
 
 
-def join(visitor: Visitor, link: str, name: str) -> None:
+def join(visitor: Visitor, link: str, name: str, organisation: str = journey.ORGANISATION) -> None:
     """Accept an invitation with a new account."""
     visitor.goto(link)
-    visitor.arrive("Join Northlight")
+    visitor.arrive(f"Join {organisation}")
     visitor.page.get_by_label("Your name").fill(name)
     visitor.page.get_by_label("Password").fill(PASSWORD)
     visitor.press("Create account and join")
-    visitor.arrive("Northlight")
+    visitor.arrive(organisation)
 
 
 def log_in(visitor: Visitor, email: str, password: str = PASSWORD) -> None:
@@ -83,11 +86,17 @@ def confirm(visitor: Visitor, password: str = PASSWORD) -> None:
     visitor.press("Confirm")
 
 
-def new_member(installation: Installation, visitor: Visitor, email: str, role: str = "Viewer") -> None:
+def new_member(
+    installation: Installation,
+    visitor: Visitor,
+    email: str,
+    role: str = "Viewer",
+    organisation: str = journey.ORGANISATION,
+) -> None:
     """Invite somebody and let them join in a window of their own."""
-    link = invite(installation, visitor, email, role)
+    link = invite(installation, visitor, email, role, organisation)
     with stranger(installation) as newcomer:
-        join(newcomer, link, email.partition("@")[0].title())
+        join(newcomer, link, email.partition("@")[0].title(), organisation)
 
 
 @pytest.mark.parametrize("java_script", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -3,12 +3,16 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Served
+from tests.browser import journey
+from tests.browser.conftest import FILE, Served, serve
 from tests.browser.test_people import log_in, new_member, stranger
 from tests.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
 
+# An organisation of their own: what other tests make would be found in its lists, and a long list has more to press.
+ORGANISATION = "Roles"
+HOME = "/o/roles"
 PLACES = {
     "Admin": ["Overview", "Projects", "Destinations", "Warehouses", "Audit log", "Settings"],
     "Editor": ["Overview", "Projects", "Destinations", "Warehouses", "Settings"],
@@ -45,19 +49,18 @@ TOKEN_ROLES = {"Admin": ["Admin", "Editor", "Viewer"], "Editor": ["Editor", "Vie
 
 def addresses(served: Served) -> dict[str, str]:
     """Name the pages that are compared."""
-    home = "/o/northlight"
     return {
         "entities": served.entities,
         "settings": served.settings,
         "history": served.settings.replace("settings/activation", "history/"),
-        "destination": f"{home}/destinations/{served.destination}/settings",
-        "sources": f"{home}/destinations/{served.destination}/sources",
-        "usage": f"{home}/destinations/{served.destination}/usage",
-        "suppressions": f"{home}/destinations/{served.destination}/suppressions",
+        "destination": f"{HOME}/destinations/{served.destination}/settings",
+        "sources": f"{HOME}/destinations/{served.destination}/sources",
+        "usage": f"{HOME}/destinations/{served.destination}/usage",
+        "suppressions": f"{HOME}/destinations/{served.destination}/suppressions",
         "lookup": f"{served.entities}user/profile-lookup",
-        "projects": f"{home}/projects/",
-        "warehouses": f"{home}/warehouses/",
-        "members": f"{home}/settings/members/",
+        "projects": f"{HOME}/projects/",
+        "warehouses": f"{HOME}/warehouses/",
+        "members": f"{HOME}/settings/members/",
     }
 
 
@@ -80,7 +83,7 @@ def look_through(visitor: Visitor, served: Served, role: str) -> None:
     found = {name: to_press(visitor, path) for name, path in addresses(served).items()}
     assert found == {name: roles[role] for name, roles in TO_PRESS.items()}
     see_the_destination(visitor, served, role)
-    visitor.goto("/o/northlight/settings/profile/tokens/new/")
+    visitor.goto(f"{HOME}/settings/profile/tokens/new/")
     assert page.get_by_label("Role").get_by_role("option").all_inner_texts() == TOKEN_ROLES[role]
 
 
@@ -105,20 +108,28 @@ def see_the_destination(visitor: Visitor, served: Served, role: str) -> None:
         expect(page.get_by_role("listitem").filter(has_text="ada@northlight.example")).to_be_visible()
 
 
-@pytest.mark.parametrize("role", ["Editor", "Viewer"])
-def test_whoever_is_no_admin_sees_and_presses_exactly_what_their_role_allows(served, visitor, role):
-    look_through(visitor, served, "Admin")
-    email = f"exactly.{role.lower()}@northlight.example"
-    new_member(served.installation, visitor, email, role)
-    with stranger(served.installation) as person:
-        log_in(person, email)
-        person.arrive("Northlight")
-        look_through(person, served, role)
-        person.goto(served.settings)
-        if role == "Viewer":
-            expect(person.page.get_by_role("switch", name="Enable sync to Redis")).to_be_disabled()
-        person.look()
-        for path in ("/o/northlight/audit-log/", f"/o/northlight/destinations/{served.destination}/edit"):
-            person.goto(path)
-            person.arrive("Your role does not allow this")
-        person.problems.clear()  # 403 is what somebody who may not is answered
+def test_each_role_sees_and_presses_exactly_what_it_allows(installation, visitor):
+    with journey.in_an_empty_organisation(visitor, ORGANISATION):
+        journey.connect_warehouse(visitor, FILE)
+        served = serve(installation, visitor)
+        look_through(visitor, served, "Admin")
+        for role in ("Editor", "Viewer"):
+            email = f"exactly.{role.lower()}@northlight.example"
+            new_member(installation, visitor, email, role, ORGANISATION)
+            with stranger(installation) as person:
+                log_in(person, email)
+                person.arrive(ORGANISATION)
+                look_through(person, served, role)
+                meet_what_is_closed(person, served, role)
+
+
+def meet_what_is_closed(person: Visitor, served: Served, role: str) -> None:
+    """See the switch that a Viewer may not press, and be told of pages that are closed to both."""
+    person.goto(served.settings)
+    if role == "Viewer":
+        expect(person.page.get_by_role("switch", name="Enable sync to Redis")).to_be_disabled()
+    person.look()
+    for path in (f"{HOME}/audit-log/", f"{HOME}/destinations/{served.destination}/edit"):
+        person.goto(path)
+        person.arrive("Your role does not allow this")
+    person.problems.clear()  # 403 is what somebody who may not is answered
