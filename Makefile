@@ -56,7 +56,7 @@ bench-feast: .venv/dev .feast/ready ## Measure a whole sync against Feast's mate
 
 screenshots: .venv/dev ## Draw every page, empty, full and in error, wide, narrow, light and dark, and the guides' pictures anew
 	@bash .ci/prepare
-	@mkdir -p screenshots
+	@rm -rf screenshots && mkdir screenshots
 	@SCREENSHOTS=$(CURDIR)/screenshots $(BIN)/python -m pytest -q -n 0 tests/browser $(PYTEST_ARGS)
 	@$(BIN)/python -m tests.browser.pictures
 
