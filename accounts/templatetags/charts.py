@@ -32,7 +32,7 @@ def sparkline(values: Sequence[float | None], label: str) -> dict[str, object]:
     low, high = min(known, default=0.0), max(known, default=0.0)
     # A value that hardly moves is no mountain range: at least a tenth of it is the height.
     span = max(high - low, high / 10) or 1.0
-    lowest = max(0.0, high - span) if high - low < span else low
+    lowest = max(0.0, (low + high - span) / 2)  # so it is drawn at half the height
     moved = [None if value is None else value - lowest for value in values]
     return {"path": charts.line(moved, top=span), "width": len(values) or 1, "height": charts.HEIGHT, "label": label}
 

@@ -78,3 +78,4 @@ def test_a_sparkline_says_what_it_shows_and_makes_no_mountain_of_a_value_that_ha
     assert 'aria-label="Memory &lt;in use&gt;"' in page
     heights = [int(height) for height in re.findall(r"[ V](\d+)", re.findall(r' d="([^"]+)"', page)[0])]
     assert max(heights) - min(heights) <= HEIGHT // 10
+    assert min(heights) < HEIGHT // 2 < max(heights)  # beside the number, not above it

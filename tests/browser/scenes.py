@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.utils import timezone
 
+from accounts import tokens
 from accounts.models import AuditEvent, PersonalAccessToken
 from accounts.roles import Role
 from activation import guard, sync_log
@@ -53,6 +56,7 @@ def made(state: str) -> Scene:
     long = state in {"full", "error"}
     mark = LONG if long else ""
     admin = founder(f"{mark}{state}".title(), f"ada@{state}.example")
+    _has_a_password(admin)
     if state == "empty":
         return Scene(state, admin, {"organisation": admin.organisation.slug, "kind": "duckdb"})
     editor = colleague(admin, f"{mark.lower() or 'edith'}@{state}.example", Role.EDITOR)
@@ -61,12 +65,22 @@ def made(state: str) -> Scene:
         (_fill if state == "full" else _spoil)(admin, parts)
     admin.token(name=f"{mark}Web shop")
     token = PersonalAccessToken.objects.filter(owner=admin.user).latest("pk")
+    tokens.rotate(token.public_part, by=admin.actor, now=timezone.now())
     return Scene(state, admin, {**parts, "public_part": token.public_part})
+
+
+def _has_a_password(admin: Member) -> None:
+    """Let the Admin have come by a password, which is what their account's pages are about."""
+    admin.user.set_password("coffee beans at noon")
+    admin.user.save(update_fields=["password"])
+    admin.client.force_login(admin.user)
 
 
 def _fill(admin: Member, parts: Mapping[str, object]) -> None:
     """Give the organisation much of everything, with long names and large numbers."""
     now = timezone.now()
+    TOTP.activate(admin.user, generate_totp_secret())
+    RecoveryCodes.activate(admin.user)
     run = SyncRun.objects.get(public_id=parts["run"])
     _succeed(run, now=now)
     _look_up(run.source.activation.project, now=now)
