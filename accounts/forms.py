@@ -22,6 +22,15 @@ def password_field() -> forms.CharField:
     )
 
 
+def name_field(label: str) -> NameField:
+    """Return a field for what a person is called."""
+    return NameField(
+        label=label,
+        help_text="What colleagues see beside your e-mail address.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+
+
 class SetUpForm(forms.Form):
     """The organisation and its first Admin. `code` stands first: without it the rest is for nothing."""
 
@@ -31,10 +40,17 @@ class SetUpForm(forms.Form):
         help_text="Printed on the server by manage.py setup_code; good for an hour and five tries.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "mono", "spellcheck": "false"}),
     )
-    organisation = NameField(label="Organisation", widget=forms.TextInput(attrs={"autocomplete": "organization"}))
-    name = NameField(label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    organisation = NameField(
+        label="Organisation",
+        help_text="Your company, as its members see it. You may rename it later.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    name = name_field("Your name")
     email = forms.EmailField(
-        label="Your e-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
+        label="Your e-mail",
+        max_length=254,
+        help_text="You log in with it, and letters about your account go there.",
+        widget=forms.EmailInput(attrs={"autocomplete": "username"}),
     )
     password = password_field()
 
@@ -64,7 +80,10 @@ class InviteForm(forms.Form):
     """Whom to invite, and as what."""
 
     email = forms.EmailField(
-        label="E-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+        label="E-mail",
+        max_length=254,
+        help_text="The link to join goes there, and is for this address only.",
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.VIEWER, widget=forms.RadioSelect)
 
@@ -77,7 +96,7 @@ class InviteForm(forms.Form):
 class JoinForm(forms.Form):
     """The account of somebody who accepts an invitation and has none."""
 
-    name = NameField(label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = name_field("Your name")
     password = password_field()
 
     def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
@@ -94,7 +113,11 @@ class JoinForm(forms.Form):
 class OrganisationForm(forms.Form):
     """What an organisation is called, and what it asks of its members."""
 
-    name = NameField(label="Name", widget=forms.TextInput(attrs={"autocomplete": "organization"}))
+    name = NameField(
+        label="Name",
+        help_text="What members see. The address of its pages stays as it is.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
     requires_two_factor = forms.BooleanField(
         label="Require two-factor log-in",
         required=False,
@@ -115,7 +138,7 @@ class NewOrganisationForm(forms.Form):
 class ProfileForm(forms.Form):
     """What colleagues see of a person."""
 
-    name = NameField(label="Name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = name_field("Name")
 
 
 class EmailForm(forms.Form):

@@ -10,6 +10,7 @@ from allauth.account.forms import ResetPasswordKeyForm as AllauthResetPasswordKe
 from django import forms
 
 PASSWORD_HELP = "At least 10 characters, not a common password, and unlike your name and e-mail address."  # noqa: S105 - a help text
+TWICE_HELP = "Typed twice, so that a slip locks nobody out."
 
 
 class LoginForm(AllauthLoginForm):  # type: ignore[misc]  # allauth has no types
@@ -30,7 +31,7 @@ class ChangePasswordForm(AllauthChangePasswordForm):  # type: ignore[misc]  # al
         super().__init__(*args, **kwargs)
         label(self.fields["oldpassword"], "Current password")
         label(self.fields["password1"], "New password", PASSWORD_HELP)
-        label(self.fields["password2"], "New password again")
+        label(self.fields["password2"], "New password again", TWICE_HELP)
 
 
 class ResetPasswordForm(AllauthResetPasswordForm):  # type: ignore[misc]  # allauth has no types
@@ -38,7 +39,7 @@ class ResetPasswordForm(AllauthResetPasswordForm):  # type: ignore[misc]  # alla
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        label(self.fields["email"], "E-mail")
+        label(self.fields["email"], "E-mail", "The one you log in with. A link to set a new password goes there.")
 
 
 class NewPasswordForm(AllauthResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
@@ -47,7 +48,7 @@ class NewPasswordForm(AllauthResetPasswordKeyForm):  # type: ignore[misc]  # all
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         label(self.fields["password1"], "New password", PASSWORD_HELP)
-        label(self.fields["password2"], "New password again")
+        label(self.fields["password2"], "New password again", TWICE_HELP)
 
 
 class PasswordAgainForm(AllauthReauthenticateForm):  # type: ignore[misc]  # allauth has no types

@@ -12,6 +12,7 @@ from accounts.names import NameField
 
 _CODE = {"inputmode": "numeric", "autocomplete": "one-time-code", "class": "mono", "spellcheck": "false"}
 _LONGEST_CODE = 20
+_NAME_HELP = "So that you know it from others."
 
 
 class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth has no types
@@ -43,7 +44,7 @@ class AddPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]  # allauth has no t
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"] = NameField(label="Name", required=False, help_text="So that you know it from others.")
+        self.fields["name"] = NameField(label="Name", required=False, help_text=_NAME_HELP)
         self.order_fields(["name", "passwordless"])
         box = self.fields["passwordless"]
         box.label, box.initial = "Log in with it instead of a password", True
@@ -55,7 +56,7 @@ class RenamePasskeyForm(EditWebAuthnForm):  # type: ignore[misc]  # allauth has 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"] = NameField(label="Name")
+        self.fields["name"] = NameField(label="Name", help_text=_NAME_HELP)
 
 
 def _name_code(field: forms.Field, text: str, help_text: str) -> None:

@@ -35,7 +35,12 @@ class NewTokenForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     role = forms.ChoiceField(label="Role")
-    expiry = forms.ChoiceField(label="Expires", choices=EXPIRIES, initial="90")
+    expiry = forms.ChoiceField(
+        label="Expires",
+        choices=EXPIRIES,
+        initial="90",
+        help_text="Calls are refused from then on. You get a letter a week before.",
+    )
     expires_on = forms.DateField(
         label="Last day",
         required=False,

@@ -72,7 +72,10 @@ class ExistingForm(forms.Form):
     """Chooses a destination that the organisation has already."""
 
     destination = forms.ModelChoiceField(
-        queryset=RedisDestination.objects.none(), empty_label=None, to_field_name="public_id"
+        queryset=RedisDestination.objects.none(),
+        empty_label=None,
+        to_field_name="public_id",
+        help_text="Other projects may use it, too. A feature view of one name is synced by one of them only.",
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

@@ -11,7 +11,9 @@ MOST_ID_BYTES = 1024  # as at the API
 class LookUpForm(forms.Form):
     """An id as applications send it, and its type unless that is to be found out."""
 
-    id_type = forms.ChoiceField(label="Id type", required=False)
+    id_type = forms.ChoiceField(
+        label="Id type", required=False, help_text="Detect it looks under every type that is served."
+    )
     value = forms.CharField(
         strip=False,
         max_length=MOST_ID_BYTES,

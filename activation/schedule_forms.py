@@ -26,6 +26,7 @@ class ScheduleForm(forms.Form):
         label="Every",
         choices=tuple(timetables.INTERVALS.items()),
         coerce=int,
+        help_text="From the beginning of one sync to that of the next.",
         error_messages={"required": "Choose how often."},
     )
     start = forms.TimeField(

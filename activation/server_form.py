@@ -38,9 +38,14 @@ class ServerForm(forms.Form):
         required=False,
         strip=False,
         max_length=1000,
+        help_text="As your provider shows it. It is kept encrypted and never shown again.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    clusterMode = forms.BooleanField(required=False, label="Cluster Mode")  # noqa: N815 - the hosted name
+    clusterMode = forms.BooleanField(  # noqa: N815 - the hosted name
+        required=False,
+        label="Cluster Mode",
+        help_text="For a Redis Cluster, which spreads its keys over several primaries.",
+    )
     secure = forms.BooleanField(required=False, label="Secure", help_text="Encrypt the connection with TLS.")
     username = forms.CharField(
         required=False, max_length=200, label="Username", help_text="A Redis ACL user. Empty for the default user."

@@ -20,9 +20,16 @@ _MEANINGS = (
 class LookUpForm(forms.Form):
     """A profile, by the id that applications send."""
 
-    entity = forms.CharField(max_length=100, widget=forms.TextInput(attrs={**_PLAIN, "list": "entities"}))
+    entity = forms.CharField(
+        max_length=100,
+        help_text="As pb_project.yaml names it, such as user.",
+        widget=forms.TextInput(attrs={**_PLAIN, "list": "entities"}),
+    )
     id_type = forms.CharField(
-        max_length=100, label="Id type", widget=forms.TextInput(attrs={**_PLAIN, "list": "id-types"})
+        max_length=100,
+        label="Id type",
+        help_text="As pb_project.yaml names it, such as email.",
+        widget=forms.TextInput(attrs={**_PLAIN, "list": "id-types"}),
     )
     value = forms.CharField(
         max_length=_ID_LENGTH,

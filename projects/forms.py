@@ -30,6 +30,7 @@ class SpecificationFields(forms.Form):
         label="Text of pb_project.yaml",
         strip=False,
         error_messages={"required": NOTHING},
+        help_text="The whole file, as it stands in your Profiles project.",
         widget=forms.Textarea(attrs={**_CODE, "rows": 20}),
     )
 
@@ -70,7 +71,12 @@ class SpecificationFields(forms.Form):
 class PlaceFields(forms.Form):
     """Where a project's views are."""
 
-    warehouse = forms.ModelChoiceField(label="Warehouse", queryset=Warehouse.objects.none(), empty_label=None)
+    warehouse = forms.ModelChoiceField(
+        label="Warehouse",
+        queryset=Warehouse.objects.none(),
+        empty_label=None,
+        help_text="Where Profiles builds the views of this project.",
+    )
     output_schema = forms.CharField(
         label="Output schema",
         max_length=255,
@@ -106,15 +112,25 @@ class SpecificationForm(SpecificationFields):
 class GeneralForm(PlaceFields):
     """A project's name and place."""
 
-    name = NameField(label="Name")
+    name = NameField(
+        label="Name", help_text="The address of its pages changes with it; the former one goes on leading here."
+    )
     field_order = ("name", "warehouse", "output_schema")
 
 
 class PlacementForm(forms.Form):
     """Where one view is, out of what the catalogue has; empty leaves it to the look-up."""
 
-    relation = forms.ChoiceField(label="View or table in the warehouse", required=False)
-    id_column = forms.ChoiceField(label="Column that holds the id", required=False)
+    relation = forms.ChoiceField(
+        label="View or table in the warehouse",
+        required=False,
+        help_text="Look it up by name takes the one that is called like the feature view.",
+    )
+    id_column = forms.ChoiceField(
+        label="Column that holds the id",
+        required=False,
+        help_text="Its values are the ids that applications ask for.",
+    )
 
     def __init__(self, *args: Any, project: Project, view: ServedView, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -128,7 +144,9 @@ class PlacementForm(forms.Form):
 class DeleteForm(forms.Form):
     """Asks for the name of what is deleted."""
 
-    name = forms.CharField(max_length=100, strip=True, widget=forms.TextInput(attrs=_PLAIN))
+    name = forms.CharField(
+        max_length=100, strip=True, help_text="Letter case counts.", widget=forms.TextInput(attrs=_PLAIN)
+    )
 
     def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -182,14 +200,32 @@ class PostgreSQLForm(ConnectionForm):
     host = forms.CharField(
         label="Host", max_length=255, help_text="A DNS name or an IP address.", widget=forms.TextInput(attrs=_PLAIN)
     )
-    port = forms.IntegerField(label="Port", initial=5432, min_value=1, max_value=65_535, localize=False)
-    database = forms.CharField(label="Database", max_length=255, widget=forms.TextInput(attrs=_PLAIN))
-    user = forms.CharField(label="User", max_length=255, widget=forms.TextInput(attrs=_PLAIN))
+    port = forms.IntegerField(
+        label="Port",
+        initial=5432,
+        min_value=1,
+        max_value=65_535,
+        localize=False,
+        help_text="5432 unless your provider says otherwise.",
+    )
+    database = forms.CharField(
+        label="Database",
+        max_length=255,
+        help_text="The one that holds the schema Profiles writes to.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    user = forms.CharField(
+        label="User",
+        max_length=255,
+        help_text="Best one made for this alone. The page of the warehouse shows the grants it needs.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
     password = forms.CharField(
         label="Password",
         required=False,
         strip=False,
         max_length=1000,
+        help_text="Kept encrypted and never shown again.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     sslmode = forms.ChoiceField(
