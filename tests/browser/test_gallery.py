@@ -89,16 +89,16 @@ def type_nonsense(page: Page) -> bool:
 
 
 def paths(scene: Scene) -> Iterator[tuple[str, str]]:
-    """List what somebody may open, by the names of the addresses."""
-    for address in OF_ORGANISATIONS:
-        there = set(address.parts) <= set(scene.parts)
-        if there and TABLE[address.name][0] is not NOT_ALLOWED and address.name not in FILES:
-            yield address.name, _url(address, scene.parts) + ASKED.get(address.name, "")
+    """List what somebody may open, by the names of the addresses; first what wants a log-in of the last minutes."""
     if scene.name in {"empty", "full"}:
         absent = FILES if scene.name == "full" else FILES | WITH_AN_APP
         yield from (
             (name, reverse(name)) for name, method in OF_A_PERSON.items() if method == "GET" and name not in absent
         )
+    for address in OF_ORGANISATIONS:
+        there = set(address.parts) <= set(scene.parts)
+        if there and TABLE[address.name][0] is not NOT_ALLOWED and address.name not in FILES:
+            yield address.name, _url(address, scene.parts) + ASKED.get(address.name, "")
 
 
 def judge(page: Page, answer: Response | None, name: str, state: str) -> list[str]:

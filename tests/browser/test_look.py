@@ -1,7 +1,21 @@
 """The pieces and the guides, in every way a reader may look at them."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from tests.browser.visitor import NARROW, WIDE
+
+TOKYO = "Asia/Tokyo"
+STILL = 0.01  # of what Web Vitals call a good page, a tenth
+# How much of the page jumped since it was opened, as a browser counts it.
+_JUMPED = """() => new Promise((done) => {
+    let sum = 0;
+    const add = (list) => { for (const shift of list.getEntries()) sum += shift.value; };
+    new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => done(sum), 300);
+})"""
 _SAME_COLOURS = """() => [...document.querySelectorAll("main button, main [role=button], main .badge, main input")]
     .filter((element) => getComputedStyle(element).color === getComputedStyle(element).backgroundColor)
     .map((element) => element.outerHTML)"""
@@ -27,3 +41,33 @@ def test_a_page_prints_without_what_is_pressed(visitor):
     assert not visitor.page.get_by_role("navigation", name="Main").first.is_visible()
     assert not visitor.page.get_by_role("button", name="Stop Now").is_visible()
     assert visitor.page.get_by_role("heading", name="Style guide").is_visible()
+
+
+def test_times_are_told_in_the_readers_zone_with_utc_on_hover(installation):
+    site = installation.site
+    with site.browser.new_context(timezone_id=TOKYO, storage_state=installation.logged_in) as context:
+        page = context.new_page()
+        page.goto(f"{site.up.url}/styleguide/")
+        long_ago = page.locator("time[data-relative]").filter(has_text="20").first
+        exact = datetime.fromisoformat(str(long_ago.get_attribute("datetime")))
+        local = exact.astimezone(ZoneInfo(TOKYO))
+        said = long_ago.inner_text().replace("\u202f", " ")
+        assert said == f"{local:%b} {local.day}, {local.year}, {local:%I:%M %p}".replace(", 0", ", ")
+        title = str(long_ago.get_attribute("title"))
+        assert "GMT+9" in title
+        assert title.endswith(f"({exact:%Y-%m-%d %H:%M:%S} UTC)")
+
+
+def test_no_page_jumps_once_it_is_seen(served, visitor):
+    home = "/o/northlight"
+    there = f"{home}/destinations/{served.destination}"
+    for size in (WIDE, NARROW):
+        visitor.page.set_viewport_size(size)
+        for path in (
+            *(f"{home}/", f"{home}/projects/", f"{home}/settings/members/", f"{home}/audit-log/"),
+            *(served.entities, served.settings, served.settings.replace("settings/activation", "history/")),
+            *(f"{there}/settings", f"{there}/sources", f"{there}/usage", "/help/syncing/", "/styleguide/"),
+        ):
+            visitor.goto(path)
+            jumped = visitor.page.evaluate(_JUMPED)
+            assert jumped < STILL, f"{path} jumps by {jumped} at {size['width']} px"
