@@ -125,12 +125,14 @@ class _Exchange:
     ) -> tuple[int, list[tuple[str, str]], bytes] | None:
         """Ask the handler, in its thread; None when the answer is sent already."""
         body = handler(environ, self._start)
-        if isinstance(body, list):
+        if isinstance(body, list) and environ["REQUEST_METHOD"] != "HEAD":
             return (*self._head(), b"".join(body))
         try:
             pieces = iter(body)
             first = next(pieces, b"")
             status, headers = self._head()
+            if environ["REQUEST_METHOD"] == "HEAD":  # HTTP/2 does not leave a body out by itself
+                return status, headers, b""
             if _told_length(headers) <= SENT_AT_ONCE:
                 return status, headers, b"".join([first, *pieces])
             self._stream(first, pieces)

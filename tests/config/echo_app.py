@@ -44,6 +44,9 @@ def _answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     if path == "/large":
         start_response("200 OK", [*JSON, ("Content-Length", str(len(PIECE) * PIECES))])
         return iter([PIECE] * PIECES)
+    if path == "/short":
+        start_response("200 OK", [*JSON, ("Content-Length", "2")])
+        return [b"{}"]
     if path == "/closed":
         told: Any = closed
     elif path == "/body":

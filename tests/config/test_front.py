@@ -113,6 +113,20 @@ def test_a_long_body_that_breaks_off_is_none_that_ended(port):
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("path", ["/", "/short", "/large", "/slow"])
+def test_a_head_has_no_body_by_http_2_either(port, path):
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--http2-prior-knowledge",
+        "--head",
+        f"http://127.0.0.1:{port}{path}",
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    assert told.startswith("HTTP/2 20")
+
+
 def test_an_answer_comes_as_it_was_given(port):
     answer = ask(port, "GET", "/")
     assert (answer.status, answer.getheader("content-type")) == (201, "application/json")
