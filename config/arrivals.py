@@ -37,6 +37,7 @@ class Request:
     def __init__(self, headers: Mapping[str, str], protocol: Any) -> None:
         self.headers = headers
         self.raw: bytes | None = None
+        self.left = False  # its client, in the middle of the body
         self._protocol = protocol
 
     async def body(self, _: int) -> bytes:
@@ -44,6 +45,7 @@ class Request:
         try:
             raw: bytes = await self._protocol()
         except RSGIProtocolClosed as error:
+            self.left = True
             raise OSError from error
         self.raw = raw
         return raw
@@ -72,7 +74,7 @@ class Arrivals:
             headers = headers_of(scope)
             if ASKED not in headers:
                 request = Request(headers, protocol)
-                if await self._read(request, scope, protocol):
+                if await self._read(request, scope, protocol) or request.left:
                     return None
                 body = request.raw
         queue = self._queue_for(path)

@@ -3,10 +3,12 @@
 import asyncio
 import io
 import time
+from contextlib import suppress
 
 import pytest
 
 from accounts.renewal import RENEWED_AFTER
+from activation.api import fast
 from config import departure, overload, queues, wsgi
 from config.arrivals import Arrivals
 from config.overload import Queue, Refusal, Room
@@ -113,6 +115,20 @@ def test_whoever_is_answered_makes_room(monkeypatch):
     reads = arrivals()
     for _ in range(3):
         assert answered(reads, *asked()) is None  # no token: a thread tells
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_left_to_nobody(monkeypatch):
+    async def take_body(asking):
+        with suppress(OSError):
+            await asking.body(len(BODY))
+
+    class Broken:
+        def read(self, _):
+            raise OSError
+
+    monkeypatch.setattr(fast, "soon", take_body)
+    scope, _ = asked()
+    assert asyncio.run(arrivals()(scope, Protocol(Broken(), len(BODY)))) is None
 
 
 @pytest.mark.parametrize(("version", "told"), [("1.1", "close"), ("2", None)])

@@ -167,14 +167,14 @@ def test_the_thin_path_asks_nothing_of_our_database(world, django_assert_num_que
     assert world.handler.requests == 0
 
 
-def test_a_body_that_breaks_off_is_left_to_the_framework(world):
+def test_a_body_that_breaks_off_is_left_to_the_framework(thread_world):
     class Broken:
         def read(self, *_):
             raise OSError
 
         readline = read
 
-    assert world.left_to_the_framework(world.plain(), **{"wsgi.input": Broken()})
+    assert thread_world.left_to_the_framework(thread_world.plain(), **{"wsgi.input": Broken()})
 
 
 @pytest.mark.parametrize(("broken", "status"), [("serving.read_by", 500), ("handles.known", 200)])
