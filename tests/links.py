@@ -31,6 +31,12 @@ class Link:
             self._delay = seconds
             self._changed.notify_all()
 
+    def cut(self) -> None:
+        """Break every connection; new ones are taken as before."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     @contextmanager
     def passing(self) -> Iterator["Link"]:
         """Pass bytes on until the block ends."""

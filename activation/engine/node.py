@@ -61,7 +61,8 @@ class Node:
         """Run one command that changes nothing over the connection that all callers of the event loop share.
 
         An error reply is a `hiredis.ReplyError`. Raises `DestinationUnreachable`, and `NotAtHand` when there is no
-        such connection at the moment.
+        such connection at the moment, or it breaks: one that is closed is no server that fails, though very many may
+        wait on it. Whoever asks once more finds out.
         """
         if self._circuit.refuses():
             self._circuit.enter(self.endpoint.text)
@@ -70,9 +71,11 @@ class Node:
             raise NotAtHand
         try:
             reply = await shared.ask(command)
-        except DestinationUnreachable:
+        except DestinationTimeout:
             self._failed()
             raise
+        except DestinationUnreachable:
+            raise NotAtHand from None
         self._circuit.succeeded()
         return reply
 

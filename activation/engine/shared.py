@@ -35,7 +35,8 @@ class Shared:
         self._buffer = bytearray(_RECEIVED_AT_ONCE)
         self._asked: deque[asyncio.Future[Reply]] = deque()
         self._due: deque[tuple[int, float]] = deque()  # replies that must have come, counted from the first, by when
-        self._questions = self._replies = 0
+        self._questions = self._replies = self._received = 0
+        self._overdue_from = 0.0  # at the earliest
         self._unsent: list[bytes] = []
         self._flushes = self._watches = self._waits_to_write = self._ends = False
         self.is_open = True
@@ -73,7 +74,7 @@ class Shared:
     def _watch(self) -> None:
         if not self._watches:
             self._watches = True
-            self._loop.call_at(self._due[0][1], self._look_at_the_clock)
+            self._loop.call_at(max(self._due[0][1], self._overdue_from), self._look_at_the_clock)
 
     def _send(self) -> None:
         data = b"".join(self._unsent)
@@ -98,6 +99,7 @@ class Shared:
         """Take what has come, and hand out the replies in it."""
         if not self.is_open:
             return
+        received, replies = self._received, self._replies
         try:
             self._feed()
         except _NOT_NOW:
@@ -114,8 +116,12 @@ class Shared:
         except Exception:  # noqa: BLE001 - hiredis has one for each way of not being Redis; the text may hold data
             self._fail(DestinationUnreachable(f"{self._channel.endpoint.text} does not answer as a Redis does."))
             return
-        if self._ends and not self._asked:
+        rest = self._reader.has_data()
+        if not self._asked and (rest or self._ends):  # what nobody asked for would be the next one's answer
             self._close()
+        elif self._received > received and (rest or self._replies == replies):
+            # A long reply is on its way, which may take longer than the time limit as long as more of it comes.
+            self._overdue_from = self._loop.time() + self._seconds
 
     def _feed(self) -> None:
         """Read from the socket until it is empty. Raises `EOFError` when the server is gone."""
@@ -125,6 +131,7 @@ class Shared:
             if not received:
                 raise EOFError
             self._reader.feed(buffer, 0, received)
+            self._received += received
             # A socket tells again when there is more; what TLS has read already is told by nobody.
             if not (received == len(buffer) or (isinstance(sock, ssl.SSLSocket) and sock.pending())):
                 return
@@ -142,7 +149,7 @@ class Shared:
     def _is_overdue(self) -> bool:
         while self._due and self._due[0][0] <= self._replies:
             self._due.popleft()
-        return bool(self._due) and self.is_open and self._loop.time() >= self._due[0][1]
+        return bool(self._due) and self.is_open and self._loop.time() >= max(self._due[0][1], self._overdue_from)
 
     def _fail(self, error: DestinationUnreachable) -> None:
         asked, self._asked = self._asked, deque()
