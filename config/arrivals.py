@@ -80,6 +80,8 @@ class Arrivals:
         queue = self._queue_for(path)
         if queue is None:
             return Left(body)
+        if body is None:
+            body = await _short_body(scope, protocol)  # before it takes a place: anybody can send one slowly
         if self._in_threads.setdefault(queue, 0) >= queue.most:
             await _refuse(queue, scope, protocol, taken=body is not None)
             return None
@@ -106,11 +108,22 @@ class Arrivals:
         return True
 
 
+def _is_short(length: str) -> bool:
+    return length.isdecimal() and len(length) <= _LENGTH_DIGITS and int(length) <= overload.TAKEN_OFF
+
+
+async def _short_body(scope: Any, protocol: Any) -> bytes | None:
+    """Read a body that a thread would get whole (`config.front`); None of others."""
+    length = scope.headers.get("content-length") or ""
+    if not _is_short(length) or scope.headers.get("transfer-encoding"):
+        return None
+    body: bytes = await protocol()
+    return body
+
+
 async def _refuse(queue: Queue, scope: Any, protocol: Any, *, taken: bool = False) -> None:
     headers = headers_of(scope)
-    length = headers.get("CONTENT_LENGTH", "")
-    short = length.isdecimal() and len(length) <= _LENGTH_DIGITS and int(length) <= overload.TAKEN_OFF
-    if short and not taken:
+    if _is_short(headers.get("CONTENT_LENGTH", "")) and not taken:
         await protocol()
     refusal = queue.refusal(scope.method)
     protocol.response_bytes(int(refusal.status[:3]), _as_all(refusal.headers, scope, headers), refusal.body)

@@ -67,6 +67,29 @@ def test_what_would_find_no_thread_is_refused_without_one():
     assert asyncio.run(arriving(*asked(method="DELETE"))) is not None
 
 
+def test_who_sends_a_body_slowly_takes_nobodys_place():
+    queue = Queue(Room(active=1, waiting=0, seconds=1), {"": Refusal("503 Busy", [], b"full")})
+    arriving = arrivals(queue)
+
+    class Slow(Protocol):
+        async def __call__(self):
+            await came.wait()
+            return await super().__call__()
+
+    async def both():
+        scope, _ = asked(method="DELETE")
+        slow = asyncio.create_task(arriving(scope, Slow(io.BytesIO(BODY), len(BODY))))
+        await asyncio.sleep(0)
+        quick = await arriving(*asked(method="DELETE"))
+        assert quick is not None
+        quick.ended()
+        came.set()
+        return (await slow).body
+
+    came = asyncio.Event()
+    assert asyncio.run(both()) == BODY
+
+
 def test_a_long_body_is_left_where_it_is_when_its_request_is_refused():
     queue = Queue(Room(active=0, waiting=0, seconds=1), {"": Refusal("503 Busy", [], b"full")})
     scope, protocol = asked(method="DELETE", CONTENT_LENGTH=str(overload.TAKEN_OFF + 1))
