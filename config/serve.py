@@ -121,7 +121,9 @@ class Server(MPServer):
             tell(worker, LEAVE)
         until = time.monotonic() + self._drain_for + KILLED_AFTER
         for worker in workers:
-            worker.join(max(0.1, until - time.monotonic()))
+            # granian waits for it, too: whoever is not told of its end by the system learns it a moment later.
+            while worker.is_alive() and time.monotonic() < until:
+                worker.join(LOOKED_EVERY)
             if worker.is_alive():
                 logger.warning("A worker did not leave in time and is killed.")
                 worker.kill()

@@ -39,6 +39,20 @@ def test_the_collector_leaves_alone_what_a_worker_loaded_before_it_began():
         process.wait(30)
 
 
+def test_a_worker_that_left_in_time_is_not_called_late():
+    port = free_port()
+    command = [sys.executable, "-m", "config.serve", "--application", "tests.config.collector_app:application"]
+    command += ["--port", str(port), "--unready-for", "0", "--drain-for", "1"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        answer(port)
+    finally:
+        process.terminate()
+        told, _ = process.communicate(timeout=30)
+    assert "Stopping worker-1" in told
+    assert "killed" not in told
+
+
 def test_pages_have_their_templates_before_the_first_visitor():
     [loader] = Engine.get_default().template_loaders
     assert isinstance(loader, cached.Loader)
