@@ -121,6 +121,14 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_made_harmless(admin: Member, 
     assert f'"\'{text}"' in "".join(parts)
 
 
+def test_a_long_file_comes_whole_and_many_lines_at_a_time(admin: Member) -> None:
+    for number in range(450):
+        audit.record("many", by=admin.actor, target_type="t", target=str(number), now=NOW)
+    parts = list(audit_search.export(Search(action="many"), format="json", by=admin.actor, now=NOW))
+    assert [row["target"] for row in json.loads("".join(parts))] == [str(number) for number in reversed(range(450))]
+    assert len(parts) == 3
+
+
 # The API
 
 
