@@ -14,7 +14,8 @@ from projects.warehouses.duckdb_types import (
 )
 from projects.warehouses.port import BLANKS, Column, Kind, Relation, Value, own_table
 
-PLAIN = INTEGERS | WIDE_INTEGERS | FLOATS | TIMESTAMPS | {"DECIMAL", "DATE", "BOOLEAN", "UUID"}
+_NUMBERS = INTEGERS | FLOATS | TIMESTAMPS | {"DATE", "BOOLEAN"}
+_DIGITS_IN_64_BITS = 18
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -58,9 +59,23 @@ class DuckDBDialect:
         return Value(column.name, expression, kind)
 
     def row_hash(self, columns: Sequence[Column]) -> str:
-        """Expression: the MD5, as a number, of the values' texts with bars between them; see `_hashed`."""
-        texts = ", '|', ".join(_hashed(self.quote(column.name), _parsed(column)) for column in columns)
-        return f"md5_number(concat({texts or chr(39) * 2}))"
+        """Expression: the MD5 of the texts and two of DuckDB's 64-bit hashes of all else, in one (docs/adr/0012).
+
+        DuckDB's next version may hash otherwise; then every row counts as changed once.
+        """
+        types = f"'{', '.join(column.type for column in columns).replace(chr(39), chr(39) * 2)}'"
+        texts, numbers, nulls = [], [types], []
+        for column in columns:
+            name, type_ = self.quote(column.name), _parsed(column)
+            if _is_number(type_):
+                numbers += [name, f"signbit({name})"] if type_.name in FLOATS else [name]
+            else:
+                texts.append(_text(name, type_))
+                numbers.append(f"strlen({texts[-1]})")
+            nulls.append(f"{name} IS NULL")
+        first, second = (f"hash({', '.join(read)})::UHUGEINT" for read in (numbers, [*nulls, *reversed(numbers)]))
+        halves = f"(({first} << 64) | {second})"
+        return f"xor({halves}, md5_number(concat({', '.join(texts)})))" if texts else halves
 
     def bucket(self, expression: str, buckets: int) -> str:
         """Expression: 0 ≤ n < `buckets` from DuckDB's own hash, which may be another in its next version."""
@@ -79,18 +94,20 @@ def _parsed(column: Column) -> Type:
         return Type("UNKNOWN")
 
 
-def _hashed(name: str, type_: Type) -> str:
-    """The text of a value to hash, nothing for NULL (`concat` leaves it out).
+def _is_number(type_: Type) -> bool:
+    """Whether DuckDB hashes values of the type one to one, the sign of a zero aside.
 
-    Numbers, times and the like are never empty and hold no bar; any other text tells its length in bytes first.
+    Others it takes for the same though their texts differ: wide integers whose halves are alike, a month and 30 days.
     """
-    if type_.name in PLAIN:
-        return f"CAST({name} AS VARCHAR)"
-    if type_.name not in NESTED:
-        text = f"CAST({name} AS VARCHAR)"
-        return f"strlen({text}) || ':' || {text}"
-    text = json_text(name, type_)
-    return f"CASE WHEN {name} IS NOT NULL THEN strlen({text}) || ':' || {text} END"
+    narrow = type_.name == "DECIMAL" and int(type_.parameters[0]) <= _DIGITS_IN_64_BITS
+    return narrow or type_.name in _NUMBERS
+
+
+def _text(name: str, type_: Type) -> str:
+    """The text of any other value, NULL where it is NULL."""
+    if type_.name in NESTED:
+        return f"CASE WHEN {name} IS NOT NULL THEN {json_text(name, type_)} END"
+    return f"CAST({name} AS VARCHAR)"
 
 
 def _read(name: str, type_: Type) -> tuple[str, Kind]:

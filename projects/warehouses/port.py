@@ -205,8 +205,8 @@ class Dialect(Protocol):
     def row_hash(self, columns: Sequence[Column]) -> str:
         """Expression: a 128-bit hash of the columns' values in their order, as 32 hex characters or as a number.
 
-        It is taken over an injective text of them all: NULL differs from '', and nothing moves from one column to
-        the next unseen. Never NULL.
+        It is injective but for chance: NULL differs from '', and nothing moves from one column to the next unseen.
+        Never NULL.
         """
 
     def bucket(self, expression: str, buckets: int) -> str:

@@ -211,6 +211,15 @@ def texts(warehouse: DuckDBWarehouse, expression: Callable[[Column], str]) -> li
         "('\\x00'::BLOB), (''::BLOB)",
         "(TIMESTAMP '2026-01-01 00:00:00.000001'), (TIMESTAMP '2026-01-01')",
         "('{\"a\":1}'::JSON), ('{\"a\": 1}'::JSON)",
+        # What DuckDB's own hash takes for the same.
+        "(0.0::DOUBLE), ('-0.0'::DOUBLE), (0.0::DOUBLE + 1)",
+        "(0.0::FLOAT), ('-0.0'::FLOAT)",
+        "(INTERVAL 1 MONTH), (INTERVAL 30 DAY)",
+        "(0::HUGEINT), (18446744073709551616::HUGEINT * 7 + 7), (18446744073709551616::HUGEINT * 8 + 8)",
+        "(0::DECIMAL(38, 0)), (18446744073709551616::DECIMAL(38, 0) * 7 + 7)",
+        "(NULL::UUID), ('00000000-0000-0007-0000-000000000007'::UUID), ('00000000-0000-0008-0000-000000000008'::UUID)",
+        "(NULL::UBIGINT), (15515834664653156994::UBIGINT)",
+        "('a'::ENUM('a', 'b')), ('b')",
     ],
 )
 def test_different_values_have_different_hashes(
@@ -263,12 +272,49 @@ def test_normalising_touches_ascii_only(open_file: Callable[..., DuckDBWarehouse
         warehouse.dialect.normalise("x", "upper")
 
 
-def test_a_row_s_hash_is_the_whole_md5_of_its_text(open_file: Callable[..., DuckDBWarehouse]) -> None:
+def test_values_that_change_places_or_types_change_the_hash(open_file: Callable[..., DuckDBWarehouse]) -> None:
     warehouse = open_file("unused.duckdb")
-    found = warehouse.dialect.row_hash([Column("a", "INTEGER"), Column("b", "VARCHAR")])
-    [(text,)] = warehouse.fetch(f"SELECT CAST({found} AS VARCHAR) FROM (SELECT 7 AS a, 'x|y' AS b)")
-    digest = hashlib.md5(b"7|3:x|y").digest()
-    assert int(str(text)) == int.from_bytes(digest, "little")
+
+    def hashed(values: str, *types: str) -> object:
+        columns = [Column(f"c{place}", type_) for place, type_ in enumerate(types)]
+        read = zip(values.split(), columns, strict=True)
+        row = ", ".join(f"CAST({value} AS {column.type}) AS {column.name}" for value, column in read)
+        [(found,)] = warehouse.fetch(
+            f"SELECT CAST({warehouse.dialect.row_hash(columns)} AS VARCHAR) FROM (SELECT {row})"
+        )
+        return found
+
+    text, number, narrow, wide = "VARCHAR", "INTEGER", "DECIMAL(12,2)", "DECIMAL(12,3)"
+    pairs = [("1 2", number), ("2 1", number), ("1 1", number), ("2 2", number), ("0 0", number), ("0 NULL", number)]
+    pairs += [("NULL 0", number), ("'ab' ''", text), ("'' 'ab'", text), ("'a' 'b'", text), ("NULL 'ab'", text)]
+    pairs += [("1.00 0", narrow), ("0.100 0", wide)]
+    assert len({hashed(values, type_, type_) for values, type_ in pairs}) == len(pairs)
+
+
+def test_both_halves_of_the_hash_tell_similar_rows_apart(open_file: Callable[..., DuckDBWarehouse]) -> None:
+    warehouse = open_file("unused.duckdb")
+    columns = [Column("a", "INTEGER"), Column("b", "INTEGER"), Column("c", "VARCHAR"), Column("d", "DOUBLE")]
+    rows = (
+        "SELECT i // 1000 AS a, i % 1000 AS b, repeat('the same for all ', i // 1000 % 7) || i % 13 AS c, "
+        "CASE WHEN i % 3 > 0 THEN i % 11 / 7 END AS d FROM range(1000000) r(i)"
+    )
+    found = warehouse.dialect.row_hash(columns)
+    halves = f"SELECT {found} AS h, {found} >> 64 AS first, CAST({found} & 18446744073709551615 AS UBIGINT) AS second"
+    [counts] = warehouse.fetch(
+        f"SELECT count(DISTINCT h), count(DISTINCT first), count(DISTINCT second) FROM ({halves} FROM ({rows}))"
+    )
+    assert counts == (1_000_000, 1_000_000, 1_000_000)
+
+
+def test_texts_go_through_md5_whole(open_file: Callable[..., DuckDBWarehouse]) -> None:
+    warehouse = open_file("unused.duckdb")
+    found = warehouse.dialect.row_hash([Column("a", "VARCHAR"), Column("b", "VARCHAR"), Column("c", "INTEGER")])
+    select = f"SELECT CAST({found} AS VARCHAR) FROM (SELECT {{a}} AS a, 'xy' AS b, 3 AS c)"
+    [(one,)], [(other,)] = (warehouse.fetch(select.format(a=text)) for text in ("'abc'", "'abd'"))
+    differ = int.from_bytes(hashlib.md5(b"abcxy").digest(), "little") ^ int.from_bytes(
+        hashlib.md5(b"abdxy").digest(), "little"
+    )
+    assert int(str(one)) ^ int(str(other)) == differ
 
 
 def test_buckets_are_even(open_file: Callable[..., DuckDBWarehouse]) -> None:
