@@ -77,7 +77,7 @@ def problems(source: Source, last: SyncRun | None, *, stale_after: timedelta, no
         found[problem] = Found(last.error_code, last)
     if source.status == Source.Status.REMOVING:
         return found if last is not None and last.kind == SyncRun.Kind.REMOVAL else {}
-    due_since = freshness.due_since(source, source.base_run)
+    due_since = freshness.due_since(source)
     if due_since is not None and due_since + stale_after < now:
         found[Problem.STALE] = Found("", source.base_run)
     return found

@@ -7,7 +7,6 @@ about: others' tokens and undelivered alerts are for Admins.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from django.db.models import Count, Min, Q
 
@@ -15,9 +14,11 @@ from accounts import token_expiries
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import standings, usage_totals
+from activation.briefs import ActivationBrief
 from activation.models import AlertDelivery, AlertSettings, RedisDestination, Source, Suppression
-from activation.standings import Standing
-from projects.models import Project, RunStatus
+from activation.standings import Standing, Synced
+from projects.access import ListedProject
+from projects.models import RunStatus
 
 # A delete waits for a moment in any case; later than this Redis does not take it.
 _DELETES_WAIT_AFTER = timedelta(minutes=5)
@@ -60,13 +61,13 @@ _RANK = (
 )
 
 
-def of(
-    actor: Actor, projects: Sequence[Project], rows: Iterable[Standing], nothing: Iterable[Project], *, now: datetime
-) -> list[Item]:
-    """List what needs somebody; `rows` are the organisation's sources, `nothing` projects that are on without any."""
+def of(actor: Actor, projects: Sequence[ListedProject], synced: Iterable[Synced], *, now: datetime) -> list[Item]:
+    """List what needs somebody, given the organisation's projects and where those that are synced stand."""
+    on = [(activation, rows) for activation, rows in synced if activation.enabled]
     found = [
-        *_of_sources(actor, rows),
-        *_of_projects(projects, nothing),
+        *_of_sources(actor, on),
+        *_of_projects(projects),
+        *_of_nothing(on),
         *_of_destinations(actor, now=now),
         *_of_alerts(actor, now=now),
         *_of_tokens(actor, now=now),
@@ -74,31 +75,36 @@ def of(
     return sorted(found, key=lambda item: (_RANK.index(item.word), item.subject))
 
 
-def _of_sources(actor: Actor, rows: Iterable[Standing]) -> Iterator[Item]:
+def _of_sources(actor: Actor, on: Iterable[Synced]) -> Iterator[Item]:
     """Tell of a project's sources together where the same is wrong with several."""
-    on = [row for row in rows if row.source.activation.enabled]
-    by_project = sorted(on, key=lambda row: (row.source.activation.project.name, row.word))
-    for (name, word), group in groupby(by_project, key=lambda row: (row.source.activation.project.name, row.word)):
-        same = list(group)
-        first, run = same[0], same[0].run
-        if first.state == "failed" and run is not None:
-            yield Item("failed", "A sync failed", name, _told(same, run.error), *_run(first), run.finished_at)
-        elif first.confirms and run is not None:
-            confirm = actor.may(Permission.MANAGE_ACTIVATION)
-            page = ("activation:confirm", (run.public_id,), "Look and decide") if confirm else _run(first)
-            yield Item("attention", word, name, _told(same, run.error), *page, run.finished_at)
-        elif word == standings.ROWS_FAILED and run is not None:
-            failed = sum(row.run.failed for row in same if row.run)
-            yield Item("attention", word, name, f"Redis refused {failed:,} rows.", *_run(first), run.finished_at)
-        elif word == standings.OUT_OF_DATE:
-            since = min(row.due_since for row in same if row.due_since)
-            settings = (first.source.activation.project.slug,)
-            text = _told(same, "A sync was due and has not been done.")
-            yield Item("attention", word, name, text, "activation:settings", settings, "See its sources", since)
-        elif first.source.status == Source.Status.RETIRED:
-            text = _told(same, "Not in pb_project.yaml any more, and still served.")
-            source = (first.source.public_id,)
-            yield Item("attention", "Left behind", name, text, "activation:source", source, "Remove it")
+    for activation, rows in on:
+        by_word: dict[str, list[Standing]] = {}
+        for row in rows:
+            by_word.setdefault(row.word, []).append(row)
+        for word, same in by_word.items():
+            yield from _of_same(actor, activation, word, same)
+
+
+def _of_same(actor: Actor, activation: ActivationBrief, word: str, same: Sequence[Standing]) -> Iterator[Item]:
+    name, first, run = activation.project_name, same[0], same[0].run
+    if first.state == "failed" and run is not None:
+        yield Item("failed", "A sync failed", name, _told(same, run.error), *_run(first), run.finished_at)
+    elif first.confirms and run is not None:
+        confirm = actor.may(Permission.MANAGE_ACTIVATION)
+        page = ("activation:confirm", (run.public_id,), "Look and decide") if confirm else _run(first)
+        yield Item("attention", word, name, _told(same, run.error), *page, run.finished_at)
+    elif word == standings.ROWS_FAILED and run is not None:
+        failed = sum(row.run.failed for row in same if row.run)
+        yield Item("attention", word, name, f"Redis refused {failed:,} rows.", *_run(first), run.finished_at)
+    elif word == standings.OUT_OF_DATE:
+        since = min(row.due_since for row in same if row.due_since)
+        settings = (activation.project_slug,)
+        text = _told(same, "A sync was due and has not been done.")
+        yield Item("attention", word, name, text, "activation:settings", settings, "See its sources", since)
+    elif first.source.status == Source.Status.RETIRED:
+        text = _told(same, "Not in pb_project.yaml any more, and still served.")
+        source = (first.source.public_id,)
+        yield Item("attention", "Left behind", name, text, "activation:source", source, "Remove it")
 
 
 def _run(row: Standing) -> tuple[str, Sequence[str], str]:
@@ -112,21 +118,28 @@ def _told(same: Sequence[Standing], text: str) -> str:
     return f"{which}: {text}"
 
 
-def _of_projects(projects: Sequence[Project], nothing: Iterable[Project]) -> Iterator[Item]:
-    unread = {project.warehouse_id: project for project in projects if project.runs_problem}
+def _of_projects(projects: Sequence[ListedProject]) -> Iterator[Item]:
+    unread = {project.warehouse.pk: project for project in projects if project.runs_problem}
     for project in unread.values():
         warehouse, text = project.warehouse, project.runs_problem
         page = "projects:warehouse"
         yield Item("failed", "Warehouse not read", warehouse.name, text, page, (warehouse.public_id,), "Check it")
     for project in projects:
-        if getattr(project, "newest_run_status", None) == RunStatus.FAILED:
+        if project.newest_run_status == RunStatus.FAILED:
             text = "The newest Profiles run failed, so there is nothing newer to sync."
             page = "activation:history"
             yield Item("attention", "Profiles run failed", project.name, text, page, (project.slug,), "See History")
-    for project in nothing:
+
+
+def _of_nothing(on: Iterable[Synced]) -> Iterator[Item]:
+    for activation, rows in on:
+        if any(row.source.active for row in rows):
+            continue
         text = "The sync is on, but pb_project.yaml lists no ids to serve."
         page = "projects:specification"
-        yield Item("attention", "Nothing to sync", project.name, text, page, (project.slug,), "Change it")
+        yield Item(
+            "attention", "Nothing to sync", activation.project_name, text, page, (activation.project_slug,), "Change it"
+        )
 
 
 def _of_destinations(actor: Actor, *, now: datetime) -> Iterator[Item]:

@@ -11,9 +11,10 @@ from accounts import lists
 from accounts.actors import Actor
 from activation import standings, usage_totals
 from activation.access import destinations_of
-from activation.models import Activation, DestinationMove, RedisDestination, ServerLook, Source
+from activation.briefs import ActivationBrief
+from activation.models import DestinationMove, RedisDestination, ServerLook
+from activation.standings import Synced
 from activation.usage_totals import Totals
-from projects import access
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Line:
     destination: RedisDestination
     state: str
     word: str
-    activations: list[Activation] = field(default_factory=list)
+    activations: list[ActivationBrief] = field(default_factory=list)
     sources: int = 0
     profiles: int = 0
     asked: Totals = field(default=usage_totals.NOTHING)
@@ -50,23 +51,16 @@ class Line:
     @property
     def text(self) -> str:
         """What a search looks through."""
-        projects = (activation.project.name for activation in self.activations)
+        projects = (activation.project_name for activation in self.activations)
         return " ".join((self.destination.name, self.destination.public_id, self.address, self.word, *projects)).lower()
 
 
 def of(actor: Actor, *, now: datetime) -> list[Line]:
     """List the actor's destinations by name."""
     rows = list(destinations_of(actor))
-    projects = access.listed(actor)
-    by_project = standings.activations_of(projects)
-    activations: dict[int, list[Activation]] = {}
-    for activation in (by_project[project.pk] for project in projects if project.pk in by_project):
-        activations.setdefault(activation.destination_id, []).append(activation)
-    sources = Source.objects.filter(activation__project__organisation=actor.organisation)
-    every = {row.pk: row for row in by_project.values()}
-    by_activation: dict[int, list[standings.Standing]] = {}
-    for standing in standings.of_sources(sources, now=now, activations=every):
-        by_activation.setdefault(standing.source.activation_id, []).append(standing)
+    synced: dict[int, list[Synced]] = {}
+    for activation, own in standings.of_organisation(actor.organisation, now=now):
+        synced.setdefault(activation.destination_id, []).append((activation, own))
     asked = usage_totals.by_destination([row.pk for row in rows], since=usage_totals.last_day(now=now))
     open_moves = DestinationMove.objects.filter(destination__in=rows, state__in=DestinationMove.OPEN)
     moving = set(open_moves.values_list("destination_id", flat=True))
@@ -76,8 +70,7 @@ def of(actor: Actor, *, now: datetime) -> list[Line]:
     return [
         _line(
             row,
-            activations.get(row.pk, []),
-            by_activation,
+            synced.get(row.pk, []),
             asked=asked.get(row.pk, usage_totals.NOTHING),
             moving=row.pk in moving,
             away=row.pk in away,
@@ -108,16 +101,14 @@ SORTS: Mapping[str, Callable[[Line], tuple[object, ...]]] = {
 
 def _line(
     row: RedisDestination,
-    activations: list[Activation],
-    by_activation: Mapping[int, list[standings.Standing]],
+    synced: Sequence[Synced],
     *,
     asked: Totals,
     moving: bool,
     away: bool,
 ) -> Line:
-    own = [standing for activation in activations for standing in by_activation.get(activation.pk, [])]
-    current = [standing.source for standing in own if standing.source.status == Source.Status.ACTIVE]
-    summaries = [standings.summary(activation, by_activation.get(activation.pk, [])) for activation in activations]
+    current = [standing.source for _, own in synced for standing in own if standing.source.active]
+    summaries = [standings.summary(activation, own) for activation, own in synced]
     states = [(summary.state, summary.word) for summary in summaries]
     if away:
         states.append(("failed", "Not reached"))
@@ -129,7 +120,7 @@ def _line(
         destination=row,
         state=state,
         word=word,
-        activations=activations,
+        activations=[activation for activation, _ in synced],
         sources=len(current),
         profiles=sum(source.base_rows for source in current),
         asked=asked,

@@ -159,7 +159,7 @@ def _of_sync(actor: Actor, lines: Sequence[Line]) -> list[Step]:
 
 def _of_answer(actor: Actor, lines: Sequence[Line], *, answered: bool) -> Step:
     synced = [line for line in lines if line.on and line.summary and line.summary.synced_at]
-    place = synced[0].activation.destination.public_id if synced and synced[0].activation else None
+    place = synced[0].activation.destination_public_id if synced and synced[0].activation else None
     return Step(
         "Get the first profile from the API",
         _done(answered),

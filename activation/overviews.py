@@ -12,11 +12,11 @@ from accounts import lists
 from accounts.actors import Actor
 from activation import attention, standings, usage_totals
 from activation.attention import Item
-from activation.models import Activation, Source
+from activation.briefs import ActivationBrief
 from activation.standings import Standing
 from activation.usage_totals import Totals
 from projects import access
-from projects.models import Project
+from projects.access import ListedProject
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Line:
     Two projects may serve the same id type of the same destination: what is asked of it counts for both.
     """
 
-    project: Project
-    activation: Activation | None = None
+    project: ListedProject
+    activation: ActivationBrief | None = None
     summary: standings.Summary | None = None
     asked: Totals = field(default=usage_totals.NOTHING)
 
@@ -65,19 +65,18 @@ class Overview:
 def of(actor: Actor, *, now: datetime) -> Overview:
     """Sum up the actor's organisation."""
     projects = access.listed(actor)
-    activations = standings.activations_of(projects)
-    sources = Source.objects.filter(activation__project__organisation=actor.organisation)
-    rows = standings.of_sources(sources, now=now, activations={row.pk: row for row in activations.values()})
-    destinations = {row.destination_id for row in activations.values()}
+    synced = {
+        activation.project_id: (activation, own)
+        for activation, own in standings.of_organisation(actor.organisation, now=now)
+    }
+    destinations = {activation.destination_id for activation, _ in synced.values()}
     asked = usage_totals.by_id_type(destinations, since=usage_totals.last_day(now=now))
-    by_activation: dict[int, list[Standing]] = {}
-    for row in rows:
-        by_activation.setdefault(row.source.activation_id, []).append(row)
-    lines = [_line(project, activations.get(project.pk), by_activation, asked) for project in projects]
-    nothing = [line.project for line in lines if line.on and not _current(line, by_activation)]
     return Overview(
-        lines=lines,
-        items=attention.of(actor, projects, rows, nothing, now=now),
+        lines=[
+            _line(project, *synced[project.pk], asked) if project.pk in synced else Line(project)
+            for project in projects
+        ],
+        items=attention.of(actor, projects, synced.values(), now=now),
         asked=sum(asked.values(), usage_totals.NOTHING),
     )
 
@@ -108,27 +107,18 @@ SORTS: Mapping[str, Callable[[Line], tuple[object, ...]]] = {
 
 
 def _line(
-    project: Project,
-    activation: Activation | None,
-    by_activation: Mapping[int, list[Standing]],
+    project: ListedProject,
+    activation: ActivationBrief,
+    own: Sequence[Standing],
     asked: Mapping[tuple[int, str, str], Totals],
 ) -> Line:
-    if activation is None:
-        return Line(project)
-    own = by_activation.get(activation.pk, [])
     served = {(row.source.destination_id, row.source.entity, row.source.id_type) for row in own}
     totals = sum((asked.get(key, usage_totals.NOTHING) for key in sorted(served)), usage_totals.NOTHING)
     return Line(project, activation, standings.summary(activation, own), totals)
 
 
-def _current(line: Line, by_activation: Mapping[int, list[Standing]]) -> bool:
-    assert line.activation is not None
-    own = by_activation.get(line.activation.pk, [])
-    return any(row.source.status == Source.Status.ACTIVE for row in own)
-
-
 def _text(line: Line) -> str:
     words = [line.project.name, line.project.slug]
     if line.activation is not None and line.summary is not None:
-        words += [line.activation.destination.name, line.summary.word]
+        words += [line.activation.destination_name, line.summary.word]
     return " ".join(words).lower()

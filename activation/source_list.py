@@ -8,17 +8,16 @@ from datetime import datetime
 
 from accounts import lists
 from accounts.actors import Actor
+from accounts.roles import Permission
 from activation import standings
 from activation.models import RedisDestination, Source
 from activation.standings import Standing
-from projects import access
 
 
 def of(actor: Actor, destination: RedisDestination, *, now: datetime) -> list[Standing]:
     """List the sources that write to a destination of the actor's, by entity and feature view."""
-    activations = standings.activations_of(access.listed(actor)).values()
-    sources = Source.objects.filter(destination=destination)
-    return standings.of_sources(sources, now=now, activations={row.pk: row for row in activations})
+    actor.require(Permission.VIEW)
+    return standings.of_sources(Source.objects.filter(destination=destination), now=now)
 
 
 def found(rows: Sequence[Standing], *, query: str, sort: str) -> list[Standing]:
@@ -27,8 +26,8 @@ def found(rows: Sequence[Standing], *, query: str, sort: str) -> list[Standing]:
 
 
 def _text(row: Standing) -> str:
-    source, project = row.source, row.source.activation.project
-    words = (source.entity, source.feature_view, source.id_type, row.word, project.name, project.slug)
+    source, project = row.source, row.activation
+    words = (source.entity, source.feature_view, source.id_type, row.word, project.project_name, project.project_slug)
     return " ".join(words).lower()
 
 
@@ -36,7 +35,7 @@ SORTS: Mapping[str, Callable[[Standing], object]] = {
     "state": lambda row: standings.WORST_FIRST.index(row.state),
     "view": lambda row: row.source.feature_view.lower(),
     "id": lambda row: row.source.id_type.lower(),
-    "profiles": lambda row: row.source.base_rows if row.source.base_run_id else -1,
+    "profiles": lambda row: row.source.base_rows if row.source.base_run else -1,
     "synced": lambda row: row.synced_at.timestamp() if row.synced_at else 0.0,
-    "project": lambda row: row.source.activation.project.name.lower(),
+    "project": lambda row: row.activation.project_name.lower(),
 }

@@ -3,17 +3,18 @@
 Reads only. A state is one of the five that a badge knows: ok, working, attention, failed, neutral.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple, TypeAlias
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from accounts.models import Organisation
 from accounts.templatetags.components import duration_words
-from activation import freshness, guard, syncs
-from activation.models import ACTIVE_STATES, Activation, RedisDestination, RunState, Source, SyncRun
-from projects import runs
-from projects.models import Project
+from activation import briefs, freshness, guard, syncs
+from activation.briefs import ActivationBrief, RunBrief, SourceBrief
+from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
 
 _PHASE_WORDS = {
     RunState.QUEUED: "Waiting for a worker",
@@ -28,64 +29,27 @@ _CONFIRM = "Needs confirmation"
 ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
 _BEHIND, OUT_OF_DATE = "Behind", "Out of date"
 _OUT_OF_DATE_AFTER = timedelta(hours=24)
-# What is long about a run, and says nothing about where its source stands.
-_LONG_OF_RUN = ("columns", "evictions", "warnings", "offer")
-# What a page about hundreds of sources needs of each, of its run and of its activation.
-_SHORT_OF_ACTIVATION = ("project_id", "destination_id", "enabled", "enabled_at", "schedule")
-_SHORT_OF_SOURCE = (
-    "public_id",
-    "activation_id",
-    "destination_id",
-    "entity",
-    "id_type",
-    "feature_view",
-    "status",
-    "base_snapshot",
-    "base_rows",
-    "base_run",
-    "confirmed_base",
-    "confirmed_deletes",
-    "confirmed_choice",
-    "seen_profiles_run_id",
-    "created_at",
-)
-_SHORT_OF_RUN = (
-    "public_id",
-    "source_id",
-    "profiles_run_id",
-    "state",
-    "base_snapshot",
-    "kept_rows",
-    "deletes_planned",
-    "failed",
-    "error_code",
-    "error",
-    "queued_at",
-    "snapshot_at",
-    "finished_at",
-)
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a source stands: `run` is its newest run, `progress` is there while that one loads.
 
     `run` is an earlier one where that still waits for a confirmation, and the newer ones were stopped. `due_since` is
     when a sync was due that has not been done, where one is; `synced_at` is when the last good one ended.
     """
 
-    source: Source
+    source: SourceBrief
+    activation: ActivationBrief
     state: str
     word: str
-    run: SyncRun | None = None
+    run: RunBrief | None = None
     progress: syncs.Progress | None = None
     due_since: datetime | None = None
 
     @property
     def synced_at(self) -> datetime | None:
         """Tell when the last good sync ended, also once its profiles were removed."""
-        base = self.source.base_run
-        return base.finished_at if base is not None else getattr(self.source, "last_good_at", None)
+        return self.source.synced_at
 
     @property
     def pace(self) -> str:
@@ -103,6 +67,9 @@ class Standing:
         return self.run is not None and self.run.state in ACTIVE_STATES
 
 
+Synced: TypeAlias = tuple[ActivationBrief, list[Standing]]  # a project's switch and where each of its sources stands
+
+
 @dataclass(frozen=True)
 class Summary:
     """Where a whole activation stands, in one line."""
@@ -114,56 +81,43 @@ class Summary:
     active: bool
 
 
-def activations_of(projects: Iterable[Project]) -> dict[int, Activation]:
-    """Return the activations by their projects' primary keys, each with its project and destination, in two queries."""
-    by_id = {project.pk: project for project in projects}
-    rows = Activation.objects.filter(project__organisation__in={project.organisation_id for project in by_id.values()})
-    found = {row.project_id: row for row in rows.only(*_SHORT_OF_ACTIVATION) if row.project_id in by_id}
-    destinations = RedisDestination.objects.in_bulk({row.destination_id for row in found.values()})
-    for row in found.values():
-        row.project, row.destination = by_id[row.project_id], destinations[row.destination_id]
-    return found
+def of_sources(sources: QuerySet[Source], *, now: datetime) -> list[Standing]:
+    """Tell where each source stands, in a fixed number of queries however many there are."""
+    found = briefs.of_sources(sources)
+    activations = Activation.objects.filter(pk__in={source.activation_id for source in found})
+    return of(found, briefs.of_activations(activations), now=now)
 
 
-def of_sources(
-    sources: QuerySet[Source], *, now: datetime, activations: Mapping[int, Activation] | None = None
-) -> list[Standing]:
-    """Tell where each source stands, in three queries however many there are.
+def of_organisation(organisation: Organisation, *, now: datetime) -> list[Synced]:
+    """Tell where the sources of each of an organisation's activations stand, by the names of their projects."""
+    sources = briefs.of_sources(Source.objects.filter(activation__project__organisation=organisation))
+    activations = briefs.of_activations(Activation.objects.filter(project__organisation=organisation))
+    rows: dict[int, list[Standing]] = {key: [] for key in activations}
+    for standing in of(sources, activations, now=now):
+        rows[standing.activation.pk].append(standing)
+    return [(activation, rows[key]) for key, activation in activations.items()]
 
-    A page about hundreds of them brings the `activations` it has, by primary key and each with its project: the sources
-    take these, and they and their runs come without their destination and whatever else is not told of many.
+
+def of(sources: Sequence[SourceBrief], activations: Mapping[int, ActivationBrief], *, now: datetime) -> list[Standing]:
+    """Tell where each source stands, given the activations by primary key, which were read after the sources.
+
+    So a Profiles run is never taken for unseen by a source that has just seen it. A source whose activation is not
+    there any more is gone too.
     """
-    its_runs = SyncRun.objects.filter(source=OuterRef("pk")).order_by("-queued_at", "-pk")
-    good = its_runs.filter(state=RunState.SUCCEEDED).exclude(kind=SyncRun.Kind.REMOVAL)
-    known = freshness.with_first_run(sources).annotate(
-        newest_run=Subquery(its_runs.values("pk")[:1]),
-        not_stopped=Subquery(its_runs.exclude(state=RunState.CANCELLED).values("pk")[:1]),
-        last_good_at=Subquery(good.values("finished_at")[:1]),
-        newest_profiles_run=Subquery(runs.newest_finished(OuterRef("activation__project_id")).values("pk")[:1]),
-    )
-    rows = _read(known.order_by("status", "entity", "feature_view", "pk"), activations)
-    whole = SyncRun.objects.defer(*_LONG_OF_RUN)
-    by_id = {row.base_run.pk: row.base_run for row in rows if row.base_run is not None}
-    others = {pk for row in rows for pk in (row.newest_run, row.not_stopped) if pk} - by_id.keys()  # type: ignore[attr-defined]  # annotated
-    by_id |= (whole if activations is None else whole.only(*_SHORT_OF_RUN)).in_bulk(others)
-    telling = [(row, _telling(row, by_id)) for row in rows]
-    loading = [run.pk for _, run in telling if run is not None and run.state == RunState.LOADING]
-    progresses = syncs.progresses(list(whole.filter(pk__in=loading)), now=now) if loading else {}
-    return [_standing(row, run, progresses, now=now) for row, run in telling]
+    present = [(source, activations[source.activation_id]) for source in sources if source.activation_id in activations]
+    telling = _telling(sources)
+    behind = [source.pk for source, activation in present if _is_behind(source, activation)]
+    first_runs = freshness.first_runs(Source.objects.filter(pk__in=behind)) if behind else {}
+    loading = [run.pk for run in telling.values() if run.state == RunState.LOADING]
+    runs = SyncRun.objects.filter(pk__in=loading).defer("columns", "evictions", "warnings", "offer")  # may be long
+    progresses = syncs.progresses(list(runs), now=now) if loading else {}
+    return [
+        _standing(source, activation, telling.get(source.pk), _Known(first_runs, progresses, now))
+        for source, activation in present
+    ]
 
 
-def _read(sources: QuerySet[Source], activations: Mapping[int, Activation] | None) -> list[Source]:
-    sources = sources.select_related("base_run")
-    if activations is None:
-        long = (f"base_run__{name}" for name in _LONG_OF_RUN)
-        return list(sources.select_related("activation__project", "destination").defer(*long))
-    rows = list(sources.only(*_SHORT_OF_SOURCE, *(f"base_run__{name}" for name in _SHORT_OF_RUN)))
-    for row in rows:
-        row.activation = activations[row.activation_id]
-    return rows
-
-
-def of_run(run: SyncRun) -> tuple[str, str]:
+def of_run(run: SyncRun | RunBrief) -> tuple[str, str]:
     """Return the state and the word of a single run's badge."""
     state = RunState(run.state)
     if state in _PHASE_WORDS:
@@ -184,11 +138,11 @@ def pace_words(progress: syncs.Progress) -> str:
     return " · ".join(words)
 
 
-def summary(activation: Activation, standings: Sequence[Standing]) -> Summary:
+def summary(activation: Activation | ActivationBrief, standings: Sequence[Standing]) -> Summary:
     """Say in one line where a project's sync stands: the worst of its sources decides."""
-    current = [standing for standing in standings if standing.source.status == Source.Status.ACTIVE]
-    state, word = _worst(activation, current)
-    finished = [standing.source.base_run.finished_at for standing in current if standing.source.base_run]
+    current = [standing for standing in standings if standing.source.active]
+    state, word = _worst(current) if activation.enabled else ("neutral", "Off")
+    finished = [standing.synced_at for standing in current if standing.source.base_run is not None]
     return Summary(
         state=state,
         word=word,
@@ -198,9 +152,7 @@ def summary(activation: Activation, standings: Sequence[Standing]) -> Summary:
     )
 
 
-def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, str]:
-    if not activation.enabled:
-        return "neutral", "Off"
+def _worst(standings: Iterable[Standing]) -> tuple[str, str]:
     found: dict[str, tuple[str, str]] = {}
     for standing in standings:
         found[standing.state] = found[standing.word] = (standing.state, standing.word)
@@ -211,41 +163,79 @@ def _worst(activation: Activation, standings: Iterable[Standing]) -> tuple[str, 
     return ("ok", "In step") if found else ("attention", "Nothing to sync")
 
 
-def _telling(source: Source, by_id: Mapping[int, SyncRun]) -> SyncRun | None:
-    """Return the newest run, or the one that still waits for a confirmation while later ones were stopped."""
-    newest, before = by_id.get(source.newest_run), by_id.get(source.not_stopped)  # type: ignore[attr-defined]  # annotated
-    if newest is not None and newest.state == RunState.CANCELLED and before is not None:
-        return before if guard.is_waiting(before, source) else newest
-    return newest
+def _telling(sources: Sequence[SourceBrief]) -> dict[int, RunBrief]:
+    """Return each source's newest run, or the one that still waits for a confirmation while later ones were stopped."""
+    known = {source.base_run.pk: source.base_run for source in sources if source.base_run is not None}
+    known |= briefs.of_runs({source.newest_run for source in sources if source.newest_run} - known.keys())
+    newest = {source.pk: known[source.newest_run] for source in sources if source.newest_run in known}
+    waiting = _waiting([key for key, run in newest.items() if run.state == RunState.CANCELLED])
+    runs = briefs.of_runs(waiting.values())
+    return newest | {key: runs[run] for key, run in waiting.items() if run in runs}
 
 
-def _standing(
-    source: Source, run: SyncRun | None, progresses: Mapping[int, syncs.Progress], *, now: datetime
-) -> Standing:
+def _waiting(sources: Collection[int]) -> dict[int, int]:
+    """Return, of sources whose newest run was stopped, the run before that waits for a confirmation."""
+    if not sources:
+        return {}
+    before = SyncRun.objects.filter(source=OuterRef("source")).exclude(state=RunState.CANCELLED)
+    newest = Subquery(before.order_by("-queued_at", "-pk").values("pk")[:1])
+    # What the guard has not stopped cannot wait for it; whether the others do, it says itself.
+    found = SyncRun.objects.filter(source__in=sources, error_code=guard.CODE, pk=newest).select_related("source")
+    return {run.source_id: run.pk for run in found if guard.is_waiting(run, run.source)}
+
+
+def _is_behind(source: SourceBrief, activation: ActivationBrief) -> bool:
+    newest = activation.newest_profiles_run
+    return newest is not None and source.seen_profiles_run_id != newest
+
+
+class _Known(NamedTuple):
+    """What was read for all sources at once; `first_runs` are of those that are behind."""
+
+    first_runs: Mapping[int, datetime]
+    progresses: Mapping[int, syncs.Progress]
+    now: datetime
+
+
+def _standing(source: SourceBrief, activation: ActivationBrief, run: RunBrief | None, known: _Known) -> Standing:
     if source.status == Source.Status.RETIRED:
-        return Standing(source, "neutral", "Retired", run)
+        return Standing(source, activation, "neutral", "Retired", run)
     if source.status == Source.Status.REMOVED:
-        return Standing(source, "neutral", "Removed", run)
+        return Standing(source, activation, "neutral", "Removed", run)
     if run is None:
-        return Standing(source, "neutral", "Not synced yet")
-    if run.state in ACTIVE_STATES:
-        return Standing(source, *of_run(run), run, progresses.get(run.pk))
-    if run.state != RunState.SUCCEEDED:
-        return Standing(source, *of_run(run), run)
-    newest: int | None = source.newest_profiles_run  # type: ignore[attr-defined]  # annotated by of_sources
-    behind = newest is not None and source.seen_profiles_run_id != newest
-    return _after_success(source, run, behind=behind, now=now)
+        return Standing(source, activation, "neutral", "Not synced yet")
+    if run.state == RunState.SUCCEEDED:
+        return _after_success(source, activation, run, known)
+    return Standing(source, activation, *of_run(run), run, known.progresses.get(run.pk))
 
 
-def _after_success(source: Source, run: SyncRun, *, behind: bool, now: datetime) -> Standing:
+def _after_success(source: SourceBrief, activation: ActivationBrief, run: RunBrief, known: _Known) -> Standing:
     """Tell whether the newest run, which succeeded, is the one that should be the newest."""
-    due_since = freshness.due_since(source, source.base_run) if behind or source.activation.schedule else None
-    if due_since is not None and due_since + _OUT_OF_DATE_AFTER < now:
-        return Standing(source, "attention", OUT_OF_DATE, run, due_since=due_since)
+    behind = _is_behind(source, activation)
+    due_since = _due_since(source, activation, known, behind=behind)
+    if due_since is not None and due_since + _OUT_OF_DATE_AFTER < known.now:
+        return Standing(source, activation, "attention", OUT_OF_DATE, run, due_since=due_since)
     if behind:
-        return Standing(source, "attention", _BEHIND, run, due_since=due_since)
+        return Standing(source, activation, "attention", _BEHIND, run, due_since=due_since)
     if run.failed:
-        return Standing(source, "attention", ROWS_FAILED, run)
+        return Standing(source, activation, "attention", ROWS_FAILED, run)
     if run.kept_rows:
-        return Standing(source, "attention", _KEEPS_MORE, run)
-    return Standing(source, "ok", "In step", run)
+        return Standing(source, activation, "attention", _KEEPS_MORE, run)
+    return Standing(source, activation, "ok", "In step", run)
+
+
+def _due_since(source: SourceBrief, activation: ActivationBrief, known: _Known, *, behind: bool) -> datetime | None:
+    """Tell since when a sync has been due where that says where the source stands.
+
+    Of one that has seen the newest Profiles run it does so once it is out of date, and nothing is due before the last
+    good sync began. To read a schedule costs more than all else here.
+    """
+    if not behind and (not activation.schedule or source.began_at + _OUT_OF_DATE_AFTER >= known.now):
+        return None
+    return freshness.due_after(
+        source.began_at,
+        synced=source.base_run is not None,
+        enabled_at=activation.enabled_at,
+        schedule=activation.schedule,
+        first_run=lambda: known.first_runs.get(source.pk),
+    )

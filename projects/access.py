@@ -4,6 +4,9 @@ What belongs to another organisation looks exactly like what does not exist (404
 refused (`PermissionRefused`).
 """
 
+from datetime import datetime
+from typing import NamedTuple
+
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
 
@@ -11,8 +14,21 @@ from accounts.actors import Actor
 from accounts.roles import Permission
 from projects.models import FormerSlug, ProfilesRun, Project, Warehouse, WarehouseCheck
 
-# What a page about many tells of each: what a project knows of its file and its warehouse may be long.
-_SHORT = ("public_id", "organisation", "warehouse", "output_schema", "name", "slug", "runs_problem", "created_at")
+
+class ListedProject(NamedTuple):
+    """What a page about many projects tells of each, as values: a record costs many times its row.
+
+    `newest_run_status` is that of its newest Profiles run, None while there is none.
+    """
+
+    pk: int
+    name: str
+    slug: str
+    output_schema: str
+    runs_problem: str
+    created_at: datetime
+    newest_run_status: str | None
+    warehouse: Warehouse
 
 
 def project_for(actor: Actor, slug: str, permission: Permission = Permission.VIEW) -> Project:
@@ -58,19 +74,15 @@ def projects_of(actor: Actor) -> list[Project]:
     return list(_projects(actor).order_by("name"))
 
 
-def listed(actor: Actor) -> list[Project]:
-    """List the actor's organisation's projects by name, for a page about many: without what is long about each.
-
-    Each knows the status of its newest Profiles run as `newest_run_status`.
-    """
+def listed(actor: Actor) -> list[ListedProject]:
+    """List the actor's organisation's projects by name, for a page about many. Two queries."""
     actor.require(Permission.VIEW)
-    newest = ProfilesRun.objects.filter(project=OuterRef("pk")).order_by("-finished_at", "-pk")
-    found = Project.objects.filter(organisation=actor.organisation).only(*_SHORT)
-    rows: list[Project] = list(found.annotate(newest_run_status=Subquery(newest.values("status")[:1])).order_by("name"))
-    warehouses = Warehouse.objects.defer("settings", "credentials").in_bulk({row.warehouse_id for row in rows})
-    for row in rows:
-        row.warehouse = warehouses[row.warehouse_id]
-    return rows
+    newest = ProfilesRun.objects.filter(project=OuterRef("pk")).order_by("-finished_at", "-pk").values("status")[:1]
+    fields = ListedProject._fields[:6]
+    found = Project.objects.filter(organisation=actor.organisation).order_by("name")
+    rows = list(found.values_list(*fields, Subquery(newest), "warehouse_id"))
+    warehouses = Warehouse.objects.defer("settings", "credentials").in_bulk({row[-1] for row in rows})
+    return [ListedProject._make((*row[:-1], warehouses[row[-1]])) for row in rows]
 
 
 def warehouses_of(actor: Actor) -> list[Warehouse]:

@@ -73,8 +73,9 @@ def _synced(project: Project, activation: Activation, actor: Actor) -> dict[str,
     rows = standings.of_sources(Source.objects.filter(activation=activation), now=now)
     present = {(project.source.entity, project.source.id_type, project.source.feature_view) for project in rows}
     missing = [view for view in served_views(project) if (view.entity, view.id_type, view.feature_view) not in present]
-    served = [row.source for row in rows if row.source.status == Source.Status.ACTIVE]
-    sample = max(served, key=lambda source: source.base_rows, default=None)
+    served = [row.source for row in rows if row.source.active]
+    most = max(served, key=lambda source: source.base_rows, default=None)
+    sample = Source.objects.select_related("destination").filter(pk=most.pk).first() if most else None
     return {
         "standings": rows,
         "summary": standings.summary(activation, rows),

@@ -11,6 +11,7 @@ from accounts import lists
 from accounts.access import SignedInRequest, organisation_page, see_other
 from accounts.roles import Permission
 from projects import access, checks, connections, counts, entity_pages, placements, projects, tasks
+from projects.access import ListedProject
 from projects.forms import NewProjectForm, PlacementForm
 from projects.models import Project
 from projects.next_steps import next_step
@@ -21,7 +22,7 @@ from projects.projects import NameTaken
 from projects.specification import from_plain, missing_feature_views
 
 _PER_PAGE = 50
-_SORTS: Mapping[str, Callable[[Project], object]] = {
+_SORTS: Mapping[str, Callable[[ListedProject], object]] = {
     "name": lambda row: row.name.lower(),
     "warehouse": lambda row: row.warehouse.name.lower(),
     "schema": lambda row: row.output_schema.lower(),
@@ -29,11 +30,11 @@ _SORTS: Mapping[str, Callable[[Project], object]] = {
 }
 
 
-def _found(rows: Sequence[Project], *, query: str, sort: str) -> list[Project]:
+def _found(rows: Sequence[ListedProject], *, query: str, sort: str) -> list[ListedProject]:
     return lists.found(rows, query=query, sort=sort, text=_text, sorts=_SORTS)
 
 
-def _text(project: Project) -> str:
+def _text(project: ListedProject) -> str:
     return f"{project.name} {project.slug} {project.warehouse.name} {project.output_schema}".lower()
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from activation import enabling
-from activation.models import RedisDestination, RunState, Source, SyncPartition
+from activation.models import Activation, RedisDestination, RunState, Source, SyncPartition
 from projects.models import Project, Warehouse
 from tests.activation.pages.test_overview import many_projects, sources, synced
 from tests.cast import Member
@@ -21,6 +21,10 @@ def page(member: Member, destination: RedisDestination, name: str = "destination
     answer = member.client.get(reverse(f"activation:{name}", args=["acme", destination.public_id]), query)
     assert answer.status_code == 200
     return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split()))
+
+
+def sources_path(destination: RedisDestination) -> str:
+    return reverse("activation:destination_sources", args=["acme", destination.public_id])
 
 
 def entities(text: str) -> list[str]:
@@ -45,6 +49,18 @@ class TestTheSourcesOfADestination:
         assert all(int(entity[1:]) % 3 == 2 for entity in entities(second))  # those that load
         assert not {*entities(first)} & {*entities(second)}
 
+    @pytest.mark.parametrize(("count", "pages"), [(49, [49]), (50, [50]), (51, [50, 1])])
+    def test_are_all_on_one_page_or_another_and_none_on_two(self, count, pages, warehouse, destination, viewer):
+        many_projects(warehouse, count, destination=destination)
+
+        each = [entities(page(viewer, destination, page=str(number))) for number in range(1, len(pages) + 1)]
+
+        assert [len(names) for names in each] == pages
+        assert {name for names in each for name in names} == {f"e{number}" for number in range(count)}
+        assert ('aria-label="Pages"' in viewer.client.get(sources_path(destination)).content.decode()) == (
+            len(pages) > 1
+        )
+
     def test_are_found_by_project_id_type_and_state(self, many, viewer):
         assert entities(page(viewer, many, q="project 007")) == ["e7"]
         assert entities(page(viewer, many, q="E7 Email v")) == ["e7"]
@@ -66,16 +82,18 @@ class TestTheSourcesOfADestination:
 
         assert "60 %" in page(viewer, destination)
 
-    def test_cost_the_same_queries_however_many_there_are(self, activation, destination, warehouse, viewer):
+    def test_cost_the_same_queries_however_many_there_are(self, destination, warehouse, viewer):
         def queries() -> int:
             with CaptureQueriesContext(connection) as captured:
                 page(viewer, destination)
             return len(captured)
 
-        for source, state in zip(sources(activation), (RunState.FAILED, RunState.LOADING), strict=True):
-            synced(source, state=state)
+        many_projects(warehouse, 3, destination=destination)
         queries()  # a person's first request looks up more
         before = queries()
+        Source.objects.all().delete()
+        Activation.objects.all().delete()
+        Project.objects.all().delete()
         many_projects(warehouse, 30, destination=destination)
         assert queries() == before
 

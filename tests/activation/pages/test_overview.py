@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import tokens, trial_tokens
 from accounts.models import PersonalAccessToken
 from accounts.roles import Role
-from activation import overviews, standings
+from activation import overviews
 from activation.models import (
     Activation,
     AlertSettings,
@@ -382,8 +382,3 @@ class TestTheFirstSteps:
 
     def test_a_connected_warehouse_is_followed_by_a_project_once_they_are_hidden(self, warehouse, admin):
         assert "Next: a project" in text(admin.client.post(HIDE, follow=True))
-
-
-def test_a_source_knows_its_newest_runs_without_asking_for_each(in_step, django_assert_num_queries):
-    with django_assert_num_queries(1):
-        standings.of_sources(Source.objects.all(), now=timezone.now())
