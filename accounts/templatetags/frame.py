@@ -58,6 +58,14 @@ THEMES = ("light", "dark")
 
 
 @register.simple_tag(takes_context=True)
+def menu(context: RequestContext) -> SafeString:
+    """Draw the navigation, once for both places of a page that show it: its top and its side."""
+    assert context.template is not None  # a tag is drawn by one
+    with context.push():
+        return context.template.engine.get_template("components/navigation.html").render(context)
+
+
+@register.simple_tag(takes_context=True)
 def navigation(context: RequestContext) -> list[Item]:
     """List the main places that the person may see, the present one marked."""
     request = context["request"]

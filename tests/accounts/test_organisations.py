@@ -3,7 +3,9 @@
 import re
 
 from allauth.mfa.models import Authenticator
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts import members
 from accounts.models import AuditEvent, Membership, Organisation
@@ -80,6 +82,23 @@ def test_who_is_in_several_comes_back_to_the_one_they_were_last_in(admin: Member
     assert 'href="/o/acme/"' in page
     assert client.get("/").headers["Location"] == "/o/other/"
     assert client.get("/account/").headers["Location"] == "/o/other/settings/profile/account/"
+
+
+def test_a_page_asks_once_for_the_organisations_it_names_at_its_top_and_at_its_side(
+    admin: Member, outsider: Member
+) -> None:
+    outsider.organisation.memberships.create(user=admin.user, role=Role.VIEWER)
+    admin.client.get("/o/acme/")
+    with CaptureQueriesContext(connection) as queries:
+        page = admin.client.get("/o/acme/").content.decode()
+    assert page.count(f'<a href="/o/{outsider.organisation.slug}/">{outsider.organisation.name}</a>') == 2
+    assert page.count('<nav aria-label="Main">') == 2
+    asked = [
+        query["sql"]
+        for query in queries
+        if "ORDER BY" in query["sql"] and 'FROM "accounts_organisation"' in query["sql"]
+    ]
+    assert len(asked) == 1
 
 
 def test_a_member_leaves_but_the_last_admin_does_not(admin: Member, editor: Member) -> None:

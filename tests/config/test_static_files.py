@@ -2,6 +2,7 @@
 
 import gzip
 
+import pytest
 from django.core.management import call_command
 from django.templatetags.static import static
 from django.test import override_settings
@@ -11,7 +12,11 @@ def test_collected_files_carry_a_digest_and_lie_there_compressed(tmp_path, setti
     settings.STATIC_ROOT = tmp_path
     call_command("collectstatic", verbosity=0, interactive=False)
     with override_settings(STORAGES=settings.STORAGES):
-        address = static("css/base.css")
+        address, others, again = static("css/base.css"), static("css/tokens.css"), static("css/base.css")
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"no\.css"):
+                static("css/no.css")
+    assert address == again != others
     name = address.removeprefix("/static/")
     assert name.startswith("css/base.")
     assert name != "css/base.css"
