@@ -29,8 +29,8 @@ def configure(activation: Activation, *, policy: DeletedProfilesPolicy, by: Acto
 
 
 def held_by(activation: Activation) -> list[Project]:
-    """List the other projects of the destination that have deleted profiles stay deleted: theirs holds for all."""
+    """Name the other projects of the destination that have deleted profiles stay deleted: theirs holds for all."""
     others = Activation.objects.filter(
         destination=activation.destination_id, deleted_profiles=DeletedProfilesPolicy.STAY_DELETED
     ).exclude(pk=activation.pk)
-    return list(Project.objects.filter(activation__in=others).order_by("name"))
+    return list(Project.objects.filter(activation__in=others).only("name", "slug").order_by("name"))

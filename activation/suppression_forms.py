@@ -40,11 +40,12 @@ class LookUpForm(forms.Form):
     )
 
     def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
-        sources = list(Source.objects.filter(destination=destination).order_by("status", "pk"))
-        first = {"entity": sources[0].entity, "id_type": sources[0].id_type} if sources else {}
+        sources = Source.objects.filter(destination=destination).order_by("status", "pk")
+        named = list(sources.values_list("entity", "id_type"))
+        first = dict(zip(("entity", "id_type"), named[0], strict=True)) if named else {}
         super().__init__(*args, **{"initial": first, **options})
-        self.entities = sorted({source.entity for source in sources})
-        self.id_types = sorted({source.id_type for source in sources})
+        self.entities = sorted({entity for entity, _ in named})
+        self.id_types = sorted({id_type for _, id_type in named})
 
 
 class PolicyForm(forms.Form):

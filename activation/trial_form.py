@@ -1,5 +1,6 @@
 """What a person fills in to try a call to the API."""
 
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -25,23 +26,27 @@ class TrialForm(forms.Form):
     def __init__(self, *args: Any, destination: RedisDestination, **options: Any) -> None:
         super().__init__(*args, **options)
         self.wants_sample = "sample" in self.data
+        self._destination = destination
         served = Source.objects.filter(destination=destination).exclude(status=Source.Status.REMOVED)
-        self.sources: dict[tuple[str, str], Source] = {}
-        for source in served.select_related("destination").order_by("-base_rows", "pk"):
-            self.sources.setdefault((source.entity, source.id_type), source)
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for (entity, id_type), source in self.sources.items():
-            groups.setdefault(entity, []).append((source.public_id, id_type))
+        groups: dict[str, dict[str, str]] = {}
+        for entity, id_type, public_id in served.order_by("-base_rows", "pk").values_list(
+            "entity", "id_type", "public_id"
+        ):
+            groups.setdefault(entity, {}).setdefault(id_type, public_id)
+        self.serves = bool(groups)
         field = self.fields["source"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = list(groups.items())
+        field.choices = [
+            (entity, [(public_id, id_type) for id_type, public_id in types.items()]) for entity, types in groups.items()
+        ]
         field.help_text = "What of your destination is served, by entity."
 
-    @property
+    @cached_property
     def chosen(self) -> Source:
         """The source that serves the chosen id type; only of a form that is valid."""
         public_id: str = self.cleaned_data["source"]
-        return next(source for source in self.sources.values() if source.public_id == public_id)
+        sources = Source.objects.select_related("destination").filter(destination=self._destination)
+        return sources.get(public_id=public_id)
 
     def full_clean(self) -> None:
         """Check what was typed. A sample needs no id; the field goes on asking for one."""
