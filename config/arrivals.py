@@ -16,6 +16,7 @@ from granian._granian import RSGIProtocolClosed
 
 from activation.api import fast
 from config import departure, overload, queues
+from config.body_lengths import is_short
 from config.front import Left, headers_of
 from config.overload import Queue
 from config.server_timing import ASKED
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from activation.handles import Fields, Handle
 
 REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
-_LENGTH_DIGITS = len(str(overload.TAKEN_OFF))
 
 
 class Request:
@@ -108,14 +108,10 @@ class Arrivals:
         return True
 
 
-def _is_short(length: str) -> bool:
-    return length.isdecimal() and len(length) <= _LENGTH_DIGITS and int(length) <= overload.TAKEN_OFF
-
-
 async def _short_body(scope: Any, protocol: Any) -> bytes | None:
     """Read a body that a thread would get whole (`config.front`); None of others."""
     length = scope.headers.get("content-length") or ""
-    if not _is_short(length) or scope.headers.get("transfer-encoding"):
+    if not is_short(length) or scope.headers.get("transfer-encoding"):
         return None
     body: bytes = await protocol()
     return body
@@ -123,7 +119,7 @@ async def _short_body(scope: Any, protocol: Any) -> bytes | None:
 
 async def _refuse(queue: Queue, scope: Any, protocol: Any, *, taken: bool = False) -> None:
     headers = headers_of(scope)
-    if _is_short(headers.get("CONTENT_LENGTH", "")) and not taken:
+    if is_short(headers.get("CONTENT_LENGTH", "")) and not taken:
         await protocol()
     refusal = queue.refusal(scope.method)
     protocol.response_bytes(int(refusal.status[:3]), _as_all(refusal.headers, scope, headers), refusal.body)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from granian._granian import RSGIProtocolClosed
 
+from config.body_lengths import is_short
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 Job: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]"
-TAKEN_AT_ONCE = 64 * 1024  # bytes of a body that are read before a thread is asked; larger ones come as they are read
 SENT_AT_ONCE = 1024 * 1024  # bytes of an answer of told length that are put together before they go out
 
 
@@ -174,7 +175,7 @@ async def _input(environ: "WSGIEnvironment", protocol: Any, loop: asyncio.Abstra
     length = None if chunked or not told.isdecimal() else int(told)
     if length == 0:
         return io.BytesIO()
-    if length is not None and length <= TAKEN_AT_ONCE:
+    if not chunked and is_short(told):
         return io.BytesIO(await protocol())
     return io.BufferedReader(_Body(protocol, loop, length))
 

@@ -3,7 +3,7 @@
 A server that takes everything answers nobody in time once more comes than it can do: all wait for the sum of those
 before them. So some requests are at work, some wait for their turn, and whoever finds the queue full, or has waited
 too long in it, is told to come back. That costs some microseconds: no token is checked, nothing is asked of anybody.
-A body that came along is taken off the connection, which could not be used again otherwise, and not looked at.
+A short body that came along is taken off the connection, which could not be used again otherwise, and not looked at.
 
 The API and pages have queues of their own, so that neither starves the other. The server needs more threads than both
 may hold (`threads`), so that there is always one to refuse, and to answer health checks, which never wait here.
@@ -15,13 +15,12 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from config.body_lengths import is_short
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-# Larger bodies are left where they are: the connection ends with the refusal.
-TAKEN_OFF = 64 * 1024
 
 
 class Room(NamedTuple):
@@ -137,7 +136,7 @@ class Queue:
     def _refuse(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         refusal = self.refusal(environ["REQUEST_METHOD"])
         length: str = environ.get("CONTENT_LENGTH", "")
-        if length.isdecimal() and len(length) <= len(str(TAKEN_OFF)) and int(length) <= TAKEN_OFF:
+        if is_short(length):
             with suppress(OSError):
                 environ["wsgi.input"].read(int(length))
         start_response(refusal.status, refusal.headers)

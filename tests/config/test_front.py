@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from config import body_lengths
 from config.embedded import free_port
-from config.front import SENT_AT_ONCE, TAKEN_AT_ONCE
+from config.front import SENT_AT_ONCE
 from tests.config import echo_app
 from tests.processes import ROOT
 
@@ -92,7 +93,7 @@ def test_a_header_does_not_pass_for_another_one(port):
 
 
 @pytest.mark.parametrize("query", ["", "?taken"])
-@pytest.mark.parametrize("length", [0, 1, TAKEN_AT_ONCE, TAKEN_AT_ONCE + 1, 3_000_000])
+@pytest.mark.parametrize("length", [0, 1, body_lengths.SHORT, body_lengths.SHORT + 1, 3_000_000])
 def test_a_body_of_any_length_comes_whole(port, length, query):
     assert json.loads(ask(port, "POST", f"/body{query}", body=b"x" * length).text) == length
 

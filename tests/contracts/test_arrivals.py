@@ -9,7 +9,7 @@ import pytest
 
 from accounts.renewal import RENEWED_AFTER
 from activation.api import fast
-from config import departure, overload, queues, wsgi
+from config import body_lengths, departure, overload, queues, wsgi
 from config.arrivals import Arrivals
 from config.overload import Queue, Refusal, Room
 from tests.contracts.both_paths import PATH, Protocol, Scope
@@ -92,7 +92,7 @@ def test_who_sends_a_body_slowly_takes_nobodys_place():
 
 def test_a_long_body_is_left_where_it_is_when_its_request_is_refused():
     queue = Queue(Room(active=0, waiting=0, seconds=1), {"": Refusal("503 Busy", [], b"full")})
-    scope, protocol = asked(method="DELETE", CONTENT_LENGTH=str(overload.TAKEN_OFF + 1))
+    scope, protocol = asked(method="DELETE", CONTENT_LENGTH=str(body_lengths.SHORT + 1))
     assert asyncio.run(arrivals(queue)(scope, protocol)) is None
     assert protocol._body.tell() == 0
 
