@@ -8,7 +8,7 @@ agree with. Everything else goes to the handler, which finds the request as it c
 answered here must be the same to the byte (`tests/contracts` asks both).
 
 Reads come here by a thread for each, which waits for Redis (`Reads`, WSGI), or, plain ones, by the one event loop of a
-server, where they wait for Redis together (`soon`, `config.loop`). Both ways are one, written as coroutines; a thread
+server, where they wait for Redis together (`soon`, `config.arrivals`). Both ways are one, written as coroutines; a thread
 runs them without a pause.
 
 It must not ask our own database: nobody here closes its connections. Whoever is not remembered as of the last second

@@ -25,13 +25,9 @@ class Circuit:
         self._next_try = 0.0
         self._lock = threading.Lock()
 
-    def refuses(self) -> bool:
-        """Tell whether the circuit is open and it is nobody's turn to try."""
-        return 0 < self._trip_after <= self._failures and self._clock() < self._next_try
-
     def enter(self, where: str) -> None:
         """Raise `DestinationUnreachable` while the circuit is open, but for the one call that tries."""
-        if not self._trip_after or self._failures < self._trip_after:
+        if not self._is_open():
             return
         with self._lock:
             now = self._clock()
@@ -40,7 +36,12 @@ class Circuit:
                 # Until the try has failed nobody else tries, unless it takes very long.
                 self._next_try = now + self._rest
                 return
-        raise DestinationUnreachable(f"{where} was not reachable a moment ago.", code="circuit_open")
+        raise _unreachable(where)
+
+    def look(self, where: str) -> None:
+        """Raise as `enter` does; who may pass takes nobody's turn to try."""
+        if self._is_open() and self._clock() < self._next_try:
+            raise _unreachable(where)
 
     def failed(self) -> None:
         with self._lock:
@@ -51,3 +52,10 @@ class Circuit:
         if self._failures:
             with self._lock:
                 self._failures, self._next_rest = 0, self._first_rest
+
+    def _is_open(self) -> bool:
+        return 0 < self._trip_after <= self._failures
+
+
+def _unreachable(where: str) -> DestinationUnreachable:
+    return DestinationUnreachable(f"{where} was not reachable a moment ago.", code="circuit_open")

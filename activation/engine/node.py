@@ -64,8 +64,7 @@ class Node:
         such connection at the moment, or it breaks: one that is closed is no server that fails, though very many may
         wait on it. Whoever asks once more finds out.
         """
-        if self._circuit.refuses():
-            self._circuit.enter(self.endpoint.text)
+        self._circuit.look(self.endpoint.text)
         shared = self._line.get()
         if shared is None:
             raise NotAtHand

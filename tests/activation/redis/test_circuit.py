@@ -65,6 +65,18 @@ def test_each_try_that_fails_doubles_the_rest_up_to_a_limit(circuit, clock):
         fail(circuit, 1)
 
 
+def test_who_only_looks_is_told_the_same_and_leaves_the_turn_to_who_tries(circuit, clock):
+    circuit.look("redis:6379")
+    fail(circuit, 3)
+    with pytest.raises(DestinationUnreachable, match="redis:6379"):
+        circuit.look("redis:6379")
+    clock.seconds += 0.11
+    circuit.look("redis:6379")
+    assert not refuses(circuit)
+    with pytest.raises(DestinationUnreachable):
+        circuit.look("redis:6379")
+
+
 def test_after_a_success_it_rests_shortly_again(circuit, clock):
     fail(circuit, 3)
     for _ in range(3):
