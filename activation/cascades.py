@@ -13,7 +13,7 @@ from django.utils import timezone
 from activation import deletions, dirty_ids, erasures, handles, other_ids, serving
 from activation.claims import Heartbeat
 from activation.deletions import Known
-from activation.handles import Handle
+from activation.handle import DestinationUnavailable, Handle
 from activation.models import Deletion, DirtyId
 from activation.run_faults import DATABASE_AWAY, fault_of
 from activation.serving import ProfileId
@@ -57,7 +57,7 @@ def _work(row: Deletion, heartbeat: Heartbeat) -> None:
         return
     try:
         _delete(row, handle, ids, now=timezone.now())
-    except (handles.DestinationUnavailable, erasures.DeletePending) as away:
+    except (DestinationUnavailable, erasures.DeletePending) as away:
         deletions.put_back(row, code=REDIS_AWAY, message=str(away), counts=False, now=timezone.now())
         return
     failure = _failure(row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from activation import serving, suppressions
 from activation.engine.errors import DestinationError
-from activation.handles import Handle
+from activation.handle import Handle
 from activation.serving import Profile, ProfileId
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from activation import deletions, handles, suppressions
-from activation.handles import Handle
+from activation.handle import DestinationUnavailable, Handle
 from activation.models import RedisDestination
 
 DELETE_WAITS = (
@@ -41,7 +41,7 @@ def erase(handle: Handle, keys: Sequence[str], *, by: Actor, receipt: str = "", 
     count = len(suppressed.ids) if suppressed else 0
     try:
         deleted = _as_it_is(handle, row).delete(keys)
-    except handles.DestinationUnavailable:
+    except DestinationUnavailable:
         suppressions.record_delete(
             row, addressed=len(keys), deleted=None, suppressed=count, by=by, receipt=receipt, now=now
         )
@@ -71,7 +71,7 @@ def _as_it_is(handle: Handle, row: RedisDestination) -> Handle:
     try:
         renewed = handles.get(row.organisation_id, row.public_id, anew=True)
     except (handles.InvalidDestination, handles.ServiceUnavailable):
-        raise handles.DestinationUnavailable("changed_meanwhile") from None
+        raise DestinationUnavailable("changed_meanwhile") from None
     if renewed.version < version:
-        raise handles.DestinationUnavailable("changed_meanwhile")
+        raise DestinationUnavailable("changed_meanwhile")
     return renewed

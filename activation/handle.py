@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TypeAlias, TypeVar
 
 from activation.engine.errors import DestinationError, UnexpectedType
@@ -18,6 +19,22 @@ class DestinationUnavailable(Exception):
     def __init__(self, code: str) -> None:
         super().__init__("The Redis destination cannot be reached at the moment. Try again in a few seconds.")
         self.code = code
+
+
+class _Told:
+    """Has the engine's errors raised as callers are told of them; a key of another kind stays what it is.
+
+    A class, because every read passes here, and a generator's context manager costs six times as much.
+    """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, DestinationError) and not isinstance(error, UnexpectedType):
+            raise DestinationUnavailable(error.code) from None
+
+
+_TOLD = _Told()
 
 
 @dataclass(frozen=True)
@@ -61,14 +78,11 @@ class Handle:
 
         Raises `DestinationUnavailable`, and `NotAtHand` where `read` must answer.
         """
-        if self.store is None:
-            raise DestinationUnavailable(self.unopened)
         try:
-            return await self.store.read_soon(key)
+            with _TOLD:
+                return await self._opened().read_soon(key)
         except UnexpectedType:
             return {}
-        except DestinationError as error:
-            raise DestinationUnavailable(error.code) from None
 
     def read_each(self, keys: Sequence[str], views: Sequence[str] | None) -> list[Fields | DestinationError]:
         """Read profiles, or `views` of them, one pipeline a server; an error stands where one did not answer.
@@ -94,14 +108,13 @@ class Handle:
         return Deleted(profiles, everywhere)
 
     def _ask(self, question: Callable[[Store], Answer]) -> Answer:
+        with _TOLD:
+            return question(self._opened())
+
+    def _opened(self) -> Store:
         if self.store is None:
             raise DestinationUnavailable(self.unopened)
-        try:
-            return question(self.store)
-        except UnexpectedType:
-            raise
-        except DestinationError as error:
-            raise DestinationUnavailable(error.code) from None
+        return self.store
 
     def close(self) -> None:
         """Close the store; calls under way end first."""

@@ -20,22 +20,9 @@ from activation import destinations, known_destinations
 from activation.engine.errors import DestinationError
 from activation.engine.redis_settings import SettingsInvalid
 from activation.engine.store import Store
-from activation.handle import Deleted, DestinationUnavailable, Fields, Handle
+from activation.handle import Handle
 from activation.known_destinations import Found, Names
 from activation.models import RedisDestination
-
-__all__ = [
-    "Deleted",
-    "DestinationUnavailable",
-    "Fields",
-    "Handle",
-    "Handles",
-    "InvalidDestination",
-    "ServiceUnavailable",
-    "close",
-    "get",
-    "known",
-]
 
 # While the database is down one caller a second tries it again; a try may take as long as a connect times out.
 TRY_DATABASE_EVERY = 1.0

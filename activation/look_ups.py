@@ -16,7 +16,7 @@ from activation import diagnoses, handles, serving, usage
 from activation.diagnoses import Diagnosis
 from activation.engine import traits
 from activation.engine.errors import DestinationError
-from activation.handles import Fields, Handle
+from activation.handle import DestinationUnavailable, Fields, Handle
 from activation.serving import Profile, ProfileId
 
 
@@ -76,7 +76,7 @@ def first(
     position = next((number for number, each in enumerate(found) if each.found or each.unavailable), 0)
     chosen = found[position]
     if chosen.unavailable:  # the ids before it have none, and nobody knows whether this one has
-        raise handles.DestinationUnavailable("busy")
+        raise DestinationUnavailable("busy")
     if wanted.diagnosis:
         diagnosis = diagnoses.of(handle, entity, chosen.id, chosen.profile, entities=identity.limits.get("entities"))
         chosen = chosen._replace(diagnosis=diagnosis)
@@ -105,7 +105,7 @@ def each_through(
     serving.require(identity, handle, verb="read", entity=entity, ids=ids)
     found = _counted(identity, handle, entity, ids, wanted, now=now)
     if found and all(look_up.unavailable for look_up in found):
-        raise handles.DestinationUnavailable("busy")
+        raise DestinationUnavailable("busy")
     return found
 
 

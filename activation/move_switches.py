@@ -18,6 +18,7 @@ from accounts.actors import Actor
 from accounts.vault import SecretUnreadable
 from activation import handles, moves, suppressions
 from activation.engine.errors import DestinationError
+from activation.handle import DestinationUnavailable
 from activation.models import (
     ACTIVE_STATES,
     DestinationMove,
@@ -31,7 +32,7 @@ from activation.models import (
 from activation.run_resources import loader_of
 
 _State = DestinationMove.State
-_AWAY = (DestinationError, SecretUnreadable, handles.DestinationUnavailable, handles.ServiceUnavailable)
+_AWAY = (DestinationError, SecretUnreadable, DestinationUnavailable, handles.ServiceUnavailable)
 # What a source knows of the place that it writes to.
 _KNOWN_OF_PLACE = (
     "base_snapshot",

@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import diagnoses, handles, look_ups, serving
-from activation.handles import Handle
+from activation.handle import DestinationUnavailable, Handle
 from activation.look_ups import LookUp, Wanted
 from activation.models import Activation, Source
 from activation.serving import ProfileId
@@ -61,7 +61,7 @@ def look_up(activation: Activation, question: Question, *, by: Actor, now: datet
         found = look_ups.read_through(handle, question.entity, ids, Wanted(freshness=True), now=now)
         if found and all(each.unavailable for each in found):
             found = None
-            raise handles.DestinationUnavailable("busy")
+            raise DestinationUnavailable("busy")
         if any(each.found for each in found):
             return found
         return [_diagnosed(handle, question.entity, each) for each in found]

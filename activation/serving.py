@@ -20,7 +20,7 @@ from accounts.roles import Permission
 from activation import deletions, dirty_ids, erasures, handles, models, usage
 from activation.engine import profiles
 from activation.engine.connection import NotAtHand
-from activation.handles import Fields, Handle
+from activation.handle import DestinationUnavailable, Fields, Handle
 from activation.models import DirtyId, RedisDestination
 
 INVALID_VALUES = Counter("activation_invalid_values", "Fields left out of answers because they hold no JSON")
@@ -168,7 +168,7 @@ def delete_through(
     receipt = cascading.public_id if cascading else ""
     try:
         deleted = erasures.erase(handle, keys, by=by, receipt=receipt, now=now)
-    except handles.DestinationUnavailable:
+    except DestinationUnavailable:
         if cascading:
             deletions.withdraw(cascading)
         raise

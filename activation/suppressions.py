@@ -23,6 +23,7 @@ from accounts.actors import Actor
 from activation import deletions, handles
 from activation.engine import profiles
 from activation.engine.kept_out import Mark
+from activation.handle import DestinationUnavailable
 from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression, SyncRun
 
 # A delete that is just being made by the process that was asked for it is left to that process.
@@ -172,7 +173,7 @@ def delete_elsewhere(destination: RedisDestination) -> frozenset[int]:
         return frozenset()
     handle = handles.get(destination.organisation_id, destination.public_id, anew=True)
     if handle.other is None:
-        raise handles.DestinationUnavailable("not_moving")
+        raise DestinationUnavailable("not_moving")
     for first in range(0, len(pending), RETRIED_AT_ONCE):
         handle.other.delete(list(_readable_keys(pending[first : first + RETRIED_AT_ONCE]).values()))
     return frozenset(each.pk for each in pending)
@@ -186,7 +187,7 @@ def _retry(pending: Sequence[Suppression], *, receipt: str, now: datetime) -> in
     try:
         handle = handles.get(destination.organisation_id, destination.public_id)
         deleted = handle.delete(list(keys.values()))
-    except (handles.InvalidDestination, handles.ServiceUnavailable, handles.DestinationUnavailable):
+    except (handles.InvalidDestination, handles.ServiceUnavailable, DestinationUnavailable):
         return 0
     with transaction.atomic():
         finished = settle(Suppressed(ids=tuple(keys)), everywhere=deleted.everywhere, now=now)

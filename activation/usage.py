@@ -18,7 +18,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, connection,
 from django.db.models import F
 from django.utils import timezone
 
-from activation.handles import Handle
+from activation.handle import Handle
 from activation.models.usage import LATENCIES_MS, LATENCY_COLUMNS, UsageHour, counters
 from activation.timing import spent
 

@@ -24,7 +24,7 @@ from config.server_timing import ASKED
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from activation.handles import Fields, Handle
+    from activation.handle import Fields, Handle
 
 REQUEST_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 

@@ -22,6 +22,7 @@ from activation import erasures, handles, serving
 from activation.api import bodies, refusals
 from activation.api.formats import json_answer
 from activation.api.problems import Kinds, Problem
+from activation.handle import DestinationUnavailable
 
 UNAUTHORIZED = "Unauthorized request. Please check your access token"
 INTERNAL = "Internal server error"
@@ -157,7 +158,7 @@ _PROBLEMS: tuple[tuple[Kinds, Callable[[Any], Problem]], ...] = (
     ((bodies.BodyTooLarge, RequestDataTooBig), _too_large),
     (bodies.BodyInvalid, _invalid_body),
     (erasures.DeletePending, _delete_pending),
-    (handles.DestinationUnavailable, _destination_unavailable),
+    (DestinationUnavailable, _destination_unavailable),
     ((handles.ServiceUnavailable, OperationalError, InterfaceError), _service_unavailable),
     ((Http404, exceptions.NotFound), _not_found),
     (exceptions.MethodNotAllowed, _method_not_allowed),

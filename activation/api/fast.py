@@ -8,8 +8,8 @@ agree with. Everything else goes to the handler, which finds the request as it c
 answered here must be the same to the byte (`tests/contracts` asks both).
 
 Reads come here by a thread for each, which waits for Redis (`Reads`, WSGI), or, plain ones, by the one event loop of a
-server, where they wait for Redis together (`soon`, `config.arrivals`). Both ways are one, written as coroutines; a thread
-runs them without a pause.
+server, where they wait for Redis together (`soon`, `config.arrivals`). Both ways are one, written as coroutines; a
+thread runs them without a pause.
 
 It must not ask our own database: nobody here closes its connections. Whoever is not remembered as of the last second
 is looked up by the handler, which also notes a token's last use.
@@ -32,7 +32,7 @@ from activation.api.bodies import BodyInvalid, FetchRequest
 from activation.api.delivery import deliver
 from activation.api.formats import accepts_json, envelope
 from activation.engine.connection import NotAtHand
-from activation.handles import DestinationUnavailable, Handle
+from activation.handle import DestinationUnavailable, Handle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from activation.handles import Fields
+    from activation.handle import Fields
 
 PLAIN = frozenset({"entity", "destinationId", "id"})
 _STATUS = {200: "200 OK", 304: "304 Not Modified"}

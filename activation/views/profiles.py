@@ -20,7 +20,8 @@ from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
 from activation import profile_lookups, profile_pages, suppressions
 from activation.erasures import DeletePending
-from activation.handles import DestinationUnavailable, InvalidDestination, ServiceUnavailable
+from activation.handle import DestinationUnavailable
+from activation.handles import InvalidDestination, ServiceUnavailable
 from activation.models import Activation, RedisDestination
 from activation.profile_forms import DeleteForm, LookUpForm
 from activation.profile_lookups import Question, TooManyLookUps

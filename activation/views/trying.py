@@ -17,7 +17,8 @@ from accounts.access import SignedInRequest, organisation_page
 from accounts.roles import Permission
 from activation import samples, trial_calls
 from activation.access import destination_for
-from activation.handles import DestinationUnavailable, InvalidDestination, ServiceUnavailable
+from activation.handle import DestinationUnavailable
+from activation.handles import InvalidDestination, ServiceUnavailable
 from activation.models import RedisDestination
 from activation.trial_form import TrialForm
 

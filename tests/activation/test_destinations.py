@@ -16,6 +16,7 @@ from accounts.renewal import RENEWED_AFTER
 from activation import destinations, handles
 from activation.destinations import DestinationInUse, DestinationInvalid
 from activation.engine.errors import DestinationMisconfigured
+from activation.handle import DestinationUnavailable
 from activation.handles import Handles, InvalidDestination, ServiceUnavailable
 from activation.known_destinations import Found
 from activation.models import Activation, RedisDestination
@@ -152,7 +153,7 @@ def test_our_own_broker_cache_and_database_are_forbidden(settings):
 def test_a_destination_that_is_our_own_broker_is_never_dialled(admin, broker, db):
     destination = connected(admin, broker)
     handle = handles.get(admin.organisation.pk, destination.public_id)
-    with pytest.raises(handles.DestinationUnavailable) as refused:
+    with pytest.raises(DestinationUnavailable) as refused:
         handle.read("x")
     assert refused.value.code == "address_refused"
 
@@ -286,7 +287,7 @@ def test_a_destination_that_cannot_be_opened_is_told_apart_from_an_unknown_one(d
         raise DestinationMisconfigured("no", code="json_module")
 
     handle = Handles(look_up=Rows(), open_store=refuse).get(1, "d")
-    with pytest.raises(handles.DestinationUnavailable) as refused:
+    with pytest.raises(DestinationUnavailable) as refused:
         handle.read("key")
     assert refused.value.code == "json_module"
 

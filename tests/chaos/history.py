@@ -11,6 +11,7 @@ from accounts.actors import Actor
 from accounts.identifiers import new_public_id
 from accounts.identities import TokenIdentity
 from activation import erasures, guard, handles, lifts, serving, suppressions, syncs
+from activation.handle import DestinationUnavailable
 from activation.models import (
     Activation,
     DeletedProfilesPolicy,
@@ -141,7 +142,7 @@ class History:
                 answered = True
             except erasures.DeletePending:
                 answered = True
-            except (handles.DestinationUnavailable, handles.ServiceUnavailable, OperationalError):
+            except (DestinationUnavailable, handles.ServiceUnavailable, OperationalError):
                 pass  # nobody was promised anything
         # Without an answer it counts if it was committed: all of a request's suppressions are, or none.
         if stays and (answered or Suppression.objects.count() > known):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from activation.handles import Deleted, Handle
+from activation.handle import Deleted, Handle
 from activation.models import DeletedProfilesPolicy, RunState, SyncRun
 from tests.chaos.actions import EVERYBODY
 from tests.chaos.destination import Return

@@ -16,6 +16,7 @@ from activation import (
     suppressions,
     syncs,
 )
+from activation.handle import Handle
 from activation.models import (
     DestinationMove,
     RedisDestination,
@@ -43,7 +44,7 @@ def state_of(begun: DestinationMove) -> str:
     return str(DestinationMove.objects.get(pk=begun.pk).state)
 
 
-def sleeps_until_it_asks_anew(monkeypatch: pytest.MonkeyPatch, old: handles.Handle) -> None:
+def sleeps_until_it_asks_anew(monkeypatch: pytest.MonkeyPatch, old: Handle) -> None:
     """Play a process that goes on with a handle that it got long ago."""
     real = handles.get
     monkeypatch.setattr(handles, "get", lambda *what, anew=False: real(*what, anew=True) if anew else old)

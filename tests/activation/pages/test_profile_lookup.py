@@ -16,6 +16,7 @@ from accounts import members
 from accounts.models import AuditEvent, Membership
 from accounts.roles import Role
 from activation import handles, profile_lookups
+from activation.handle import Handle
 from activation.models import (
     Activation,
     DeletedProfilesPolicy,
@@ -360,13 +361,13 @@ class TestDeleting:
 
 def test_several_id_types_are_read_in_one_question(address, by_email, admin, monkeypatch):
     asked: list[list[str]] = []
-    read_each = handles.Handle.read_each
+    read_each = Handle.read_each
 
     def counted(handle, keys, views):
         asked.append(list(keys))
         return read_each(handle, keys, views)
 
-    monkeypatch.setattr(handles.Handle, "read_each", counted)
+    monkeypatch.setattr(Handle, "read_each", counted)
     look_up(admin, address)
     assert len(asked[0]) == 2
 
