@@ -82,7 +82,7 @@ def _variants(profile_id: ProfileId) -> Iterator[tuple[str, ProfileId]]:
     ):
         if value and value not in seen:
             seen.add(value)
-            yield hint, profile_id._replace(value=value)
+            yield hint, ProfileId(profile_id.type, value)
 
 
 def _has_profile(handle: Handle, entity: str, profile_id: ProfileId) -> bool:

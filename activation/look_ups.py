@@ -6,10 +6,9 @@ Whoever asks for nothing of this uses `activation.serving.read`. Ids are read in
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
 
 from accounts.identities import TokenIdentity
 from activation import diagnoses, handles, serving, usage
@@ -45,23 +44,31 @@ class Freshness:
     stale: bool | None = None
 
 
-class LookUp(NamedTuple):
+@dataclass(slots=True, repr=False)  # as `serving.ProfileId`
+class LookUp:
     """What was found for one id, `id` as it was sent. `unavailable` tells that its server did not answer.
 
-    `keys` are those that were read; where some hold the profile, only these.
+    `features` and `invalid` are its profile's. `keys` are those that were read; where some hold the profile, only
+    these.
     """
 
     id: ProfileId
-    profile: Profile
+    features: Mapping[str, bytes]
+    invalid: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     freshness: Mapping[str, Freshness] | None = None
     diagnosis: Diagnosis | None = None
     unavailable: bool = False
-    keys: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:
         """Whether there is anything of the profile."""
-        return bool(self.profile.features or self.profile.invalid)
+        return bool(self.features or self.invalid)
+
+    @property
+    def profile(self) -> Profile:
+        """The profile by itself, which batches need not make hundreds of."""
+        return Profile(self.features, self.invalid)
 
 
 def first(
@@ -79,7 +86,7 @@ def first(
         raise DestinationUnavailable("busy")
     if wanted.diagnosis:
         diagnosis = diagnoses.of(handle, entity, chosen.id, chosen.profile, entities=identity.limits.get("entities"))
-        chosen = chosen._replace(diagnosis=diagnosis)
+        chosen = replace(chosen, diagnosis=diagnosis)
     return position, chosen
 
 
@@ -120,21 +127,22 @@ def _counted(
         return found
     finally:
         seconds = time.perf_counter() - started
-        outcomes = Counter([(each.id.type, _outcome(each)) for each in found]) or Counter(
-            [(each.type, _NO_ANSWER) for each in ids]
-        )
-        for (id_type, outcome), times in outcomes.items():
-            usage.look_up(handle, identity.token_id, entity, id_type, outcome, seconds, times=times)
+        for outcome, times_of in _outcomes(ids, found).items():
+            for id_type, times in times_of.items():
+                usage.look_up(handle, identity.token_id, entity, id_type, outcome, seconds, times=times)
 
 
-def _outcome(found: LookUp) -> usage.Outcome:
-    if found.unavailable:
-        return _NO_ANSWER
-    return "hit" if found.found else "miss"
+def _outcomes(ids: Sequence[ProfileId], found: Sequence[LookUp]) -> dict[usage.Outcome, Counter[str]]:
+    """Count how often each id type was hit or missed, or not answered, as all are when nothing is found at all."""
+    asked = Counter([each.type for each in ids])
+    if not found:
+        return {"error": asked}
+    hits = Counter([each.id.type for each in found if each.found])
+    errors = Counter([each.id.type for each in found if each.unavailable])
+    return {"hit": hits, "miss": asked - hits - errors, "error": errors}
 
 
-_NO_ANSWER: usage.Outcome = "error"
-_NOTHING = Profile({})
+_NOTHING: Mapping[str, bytes] = {}
 
 
 def read_through(
@@ -154,23 +162,24 @@ def read_through(
     found = []
     for profile_id, (own, other) in zip(ids, keys, strict=True):
         one = other is None and len(own) == 1
-        fields, read = (replies[own[0]], tuple(own)) if one else _together(replies, own, other)
+        fields, read = (replies[own[0]], own) if one else _together(replies, own, other)
         if isinstance(fields, DestinationError):
-            found.append(LookUp(profile_id, _NOTHING, unavailable=True, keys=read))
+            found.append(LookUp(profile_id, _NOTHING, (), read, unavailable=True))
         elif plain:
-            found.append(LookUp(profile_id, serving.profile_of(fields), keys=read))
+            features, invalid = serving.only_json(fields)
+            found.append(LookUp(profile_id, features, invalid, read))
         else:
-            found.append(_look_up(handle, entity, profile_id, fields, wanted, now=now)._replace(keys=read))
+            found.append(replace(_look_up(handle, entity, profile_id, fields, wanted, now=now), keys=read))
     return found
 
 
 def _together(
-    replies: Mapping[str, Fields | DestinationError], own: Sequence[str], other: str | None
+    replies: Mapping[str, Fields | DestinationError], own: tuple[str, ...], other: str | None
 ) -> tuple[Fields | DestinationError, tuple[str, ...]]:
     """Return what the keys of one id hold, or the first error among them, and the keys that hold it."""
     fields: Fields = {}
     read = own if other is None or other not in replies else (*own, other)
-    keys = tuple(key for key in read if replies[key]) or tuple(read)
+    keys = tuple(key for key in read if replies[key]) or read
     for key in read:
         reply = replies[key]
         if isinstance(reply, DestinationError):
@@ -193,17 +202,16 @@ def _look_up(
     *,
     now: datetime,
 ) -> LookUp:
-    profile = serving.profile_of(fields)
+    features, invalid = serving.only_json(fields)
     if wanted.traits:
         features = {
             view: traits.only(text, wanted.traits[view]) if view in wanted.traits else text
-            for view, text in profile.features.items()
+            for view, text in features.items()
         }
-        profile = profile._replace(features=features)
     freshness = None
     if wanted.freshness or wanted.max_age is not None:
-        freshness = _freshness(handle, entity, profile_id, profile, wanted, now=now)
-    return LookUp(profile_id, profile, freshness)
+        freshness = _freshness(handle, entity, profile_id, features, wanted, now=now)
+    return LookUp(profile_id, features, invalid, freshness=freshness)
 
 
 def _views(wanted: Wanted) -> tuple[str, ...] | None:
@@ -216,7 +224,7 @@ def _freshness(
     handle: Handle,
     entity: str,
     profile_id: ProfileId,
-    profile: Profile,
+    views: Iterable[str],
     wanted: Wanted,
     *,
     now: datetime,
@@ -224,7 +232,7 @@ def _freshness(
     """Tell of each view in the answer when it was last synced; of those that no source writes nothing is known."""
     synced = handle.synced.get((entity, profile_id.type), {})
     found = {}
-    for view in profile.features:
+    for view in views:
         last = synced.get(view)
         if last is not None:
             age = max(0, int((now - last.at).total_seconds()))

@@ -5,7 +5,7 @@ log: who, which entity and id type, found or not; never the id, never a trait.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from accounts import audit
@@ -85,7 +85,7 @@ def delete(
 def _diagnosed(handle: Handle, entity: str, found: LookUp) -> LookUp:
     if found.unavailable:
         return found
-    return found._replace(diagnosis=diagnoses.of(handle, entity, found.id, found.profile))
+    return replace(found, diagnosis=diagnoses.of(handle, entity, found.id, found.profile))
 
 
 def _too_many(by: Actor, *, now: datetime) -> bool:

@@ -123,14 +123,14 @@ def _profile(
             standing=standing_of.get((found.id.type, name)),
             trait_filter=trait_filter,
         )
-        for name, text in found.profile.features.items()
+        for name, text in found.features.items()
     )
     settings = destination.settings
     clustered = bool(settings.get("clusterMode"))
     return ProfileShown(
         id_type=found.id.type,
         views=views,
-        invalid=found.profile.invalid,
+        invalid=found.invalid,
         keys=found.keys,
         command="JSON.GET" if settings.get("useJSONModule") else "HGETALL",
         slots=", ".join(str(slots.slot_of(key)) for key in found.keys) if clustered else "",
@@ -142,7 +142,7 @@ def _profile(
 def _whole(entity: str, found: LookUp) -> str:
     """Return the answer of the API, laid out; its values' texts are as they are in Redis."""
     echo = json.dumps({"type": found.id.type, "value": found.id.value}, ensure_ascii=False)
-    data = ",".join(f"{_quoted(name)}:{text.decode()}" for name, text in found.profile.features.items())
+    data = ",".join(f"{_quoted(name)}:{text.decode()}" for name, text in found.features.items())
     text = json_texts.pretty(f'{{"entity":{_quoted(entity)},"id":{echo},"data":{{{data}}}}}')
     return text if len(text) <= LONGEST_JSON else f"{text[:LONGEST_JSON]}\n… cut here: {len(text):,} characters in all"
 

@@ -6,7 +6,7 @@ request or `BodyInvalid`, whose text says what is wrong and where, and never rep
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -24,6 +24,7 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 OPTIONS = frozenset({"views", "traits", "include", "maxAgeSeconds"})
 TOO_DEEP = "The body is nested too deeply."
 NO_ID = "id should have at least one item"
+Echo: TypeAlias = dict[str, object]  # an id as the answer repeats it
 
 
 class BodyInvalid(Exception):
@@ -48,14 +49,14 @@ class FetchRequest:
     destination: object
     entity: str
     id: ProfileId
-    echo: dict[str, object]
+    echo: Echo
 
 
 class Item(NamedTuple):
     """An id that was asked for, and as the answer repeats it."""
 
     id: ProfileId
-    echo: dict[str, object]
+    echo: Echo
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ class ManyRequest:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """A body of a batch; what is wrong with an item stands in its place."""
+    """A body of a batch: the ids that can be read, and each item as the answer repeats it, or what is wrong with it."""
 
     destination: object
     entity: str
-    items: tuple[Item | BodyInvalid, ...]
+    ids: list[ProfileId]
+    echoes: list[Echo | BodyInvalid]
     options: dict[str, Any]
 
 
@@ -100,9 +102,7 @@ def asked_by(body: dict[str, Any]) -> FetchRequest:
         raise BodyInvalid("id is missing.")
     if not isinstance(body["id"], dict):
         raise BodyInvalid('id must be an object with "type" and "value".')
-    item = _item_or_problem(body["id"], "id")
-    if isinstance(item, BodyInvalid):
-        raise item
+    item = _item(body["id"], "id")
     return FetchRequest(destination=body.get("destinationId"), entity=entity, id=item.id, echo=item.echo)
 
 
@@ -127,10 +127,9 @@ def batch_request(raw: bytes) -> BatchRequest:
     entity = _entity(body)
     if not isinstance(body.get("ids"), list):
         raise BodyInvalid('ids must be a list of objects with "type" and "value".')
-    given = _bounded(body["ids"], "ids", MAX_BATCH_IDS)
-    items = tuple(_item_or_problem(item, "ids", number) for number, item in enumerate(given))
+    ids, echoes = _ids_and_echoes(_bounded(body["ids"], "ids", MAX_BATCH_IDS))
     options = {name: body[name] for name in OPTIONS & body.keys()}
-    return BatchRequest(body.get("destinationId"), entity, items, options)
+    return BatchRequest(body.get("destinationId"), entity, ids, echoes, options)
 
 
 def delete_request(raw: bytes) -> DeleteRequest:
@@ -170,6 +169,9 @@ def read_json(raw: bytes, *, most: int = MAX_BODY_BYTES) -> Any:
 
 def _item(given: object, name: str, number: int | None = None) -> Item:
     """Read an id; the answer repeats its value of the type that was sent."""
+    usual = _usual_id(given)
+    if usual is not None:
+        return Item(usual, {"type": usual.type, "value": usual.value})
     profile_id = _profile_id(given, name, number)
     assert isinstance(given, dict)
     value = given["value"]
@@ -177,9 +179,29 @@ def _item(given: object, name: str, number: int | None = None) -> Item:
     return Item(profile_id, {"type": profile_id.type, "value": echo})
 
 
-def _item_or_problem(given: object, name: str, number: int | None = None) -> Item | BodyInvalid:
-    """Read an id. Nearly all are two texts of a usual length; the rest is looked at more closely."""
-    if isinstance(given, dict):
+def _ids_and_echoes(given: list[Any]) -> tuple[list[ProfileId], list[Echo | BodyInvalid]]:
+    """Read the ids of a batch; what is wrong with one stands in the place of its echo."""
+    ids: list[ProfileId] = []
+    echoes: list[Echo | BodyInvalid] = []
+    for number, one in enumerate(given):
+        usual = _usual_id(one)
+        if usual is not None:  # as `_item` does it, without an `Item` for each
+            ids.append(usual)
+            echoes.append({"type": usual.type, "value": usual.value})
+            continue
+        try:
+            item = _item(one, "ids", number)
+        except BodyInvalid as problem:
+            echoes.append(problem)
+        else:
+            ids.append(item.id)
+            echoes.append(item.echo)
+    return ids, echoes
+
+
+def _usual_id(given: object) -> ProfileId | None:
+    """Read an id of two texts of a usual length, as nearly all are; the rest must be looked at more closely."""
+    if type(given) is dict:
         id_type, value = given.get("type"), given.get("value")
         if (
             type(id_type) is str
@@ -188,11 +210,8 @@ def _item_or_problem(given: object, name: str, number: int | None = None) -> Ite
             and id_type.strip()
             and value.strip()
         ):
-            return Item(ProfileId(id_type, value), {"type": id_type, "value": value})
-    try:
-        return _item(given, name, number)
-    except BodyInvalid as problem:
-        return problem
+            return ProfileId(id_type, value)
+    return None
 
 
 def _bounded(given: list[Any], where: str, most: int) -> list[Any]:

@@ -1,6 +1,6 @@
 """Answers to look-ups beyond the plain one, and `POST /v2/activation/batch`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -37,20 +37,20 @@ class BatchView(ApiView):
 
 
 class Batch(NamedTuple):
-    """A batch: its items, those that are ids, and what of each profile is asked for."""
+    """A batch: its ids, what the answer repeats of each item, or says is wrong with it, and what is asked for."""
 
     destination: object
     entity: str
-    items: Sequence[bodies.Item | bodies.BodyInvalid]
     ids: list[ProfileId]
+    echoes: list[bodies.Echo | bodies.BodyInvalid]
     wanted: Wanted
 
     def told(self, found: Iterable[LookUp]) -> bytes:
         """Write the answer: what was found for each of `ids`, and what is wrong with the other items."""
         each = iter(found)
         results = [
-            _refused(item) if isinstance(item, bodies.BodyInvalid) else _result(item.echo, next(each))
-            for item in self.items
+            _refused(echo) if isinstance(echo, bodies.BodyInvalid) else _result(echo, next(each))
+            for echo in self.echoes
         ]
         return orjson.dumps({"entity": self.entity, "results": results})
 
@@ -59,8 +59,7 @@ def batch(raw: bytes) -> Batch:
     """Read the body of a batch. Raises `BodyInvalid`, `BodyTooLarge`."""
     asked = bodies.batch_request(raw)
     wanted = options.wanted(asked.options, includes=("freshness",))
-    ids = [item.id for item in asked.items if not isinstance(item, bodies.BodyInvalid)]
-    return Batch(asked.destination, asked.entity, asked.items, ids, wanted)
+    return Batch(asked.destination, asked.entity, asked.ids, asked.echoes, wanted)
 
 
 def answer(request: Request, asked: bodies.ManyRequest) -> HttpResponse:
@@ -89,7 +88,10 @@ def _refused(problem: bodies.BodyInvalid) -> dict[str, Any]:
 
 
 def _data(found: LookUp) -> dict[str, orjson.Fragment]:
-    return {view: orjson.Fragment(text) for view, text in found.profile.features.items()}
+    data = {}  # a comprehension takes a third longer for so few
+    for view, text in found.features.items():
+        data[view] = orjson.Fragment(text)
+    return data
 
 
 def _facts(found: LookUp) -> dict[str, Any]:

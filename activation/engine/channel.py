@@ -61,7 +61,11 @@ class _Parser(_HiredisParser):
         reader: Any = self._reader
         if reader is None:  # an error reply made redis-py close the connection
             return replies
-        while len(replies) < most and (reply := reader.gets()) is not NOT_ENOUGH_DATA:
+        gets = reader.gets
+        for _ in range(most):
+            reply = gets()
+            if reply is NOT_ENOUGH_DATA:
+                break
             if isinstance(reply, Exception):
                 self._held = reply
                 break

@@ -1,6 +1,7 @@
 """Redis Cluster: which primary owns each slot, as its nodes tell."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from activation.engine.channel import Reply
 from activation.engine.errors import DestinationBusy, DestinationError
@@ -22,6 +23,13 @@ class Cluster:
 
     def node_for(self, key: str | bytes) -> Node:
         return self.owners()[slot_of(key)]
+
+    def spread(self, keys: Sequence[str | bytes]) -> Mapping[Node, Sequence[int]]:
+        owners = self.owners()
+        by_node: dict[Node, list[int]] = defaultdict(list)
+        for position, key in enumerate(keys):
+            by_node[owners[slot_of(key)]].append(position)
+        return by_node
 
     def known_for(self, key: str | bytes) -> Node | None:
         owners = self._owners.known()

@@ -5,7 +5,6 @@ says that nothing was done, is followed. Nodes that a cluster or a sentinel anno
 what a person typed.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from activation.engine.channel import Command, Limits, Reply
@@ -121,10 +120,9 @@ class Deployment:
 
     def execute_many(self, commands: Sequence[tuple[str | bytes, Command]]) -> list[Reply | DestinationError]:
         """Run commands on the owners of their keys, one round trip a node; errors stand in the place of replies."""
-        by_node: dict[Node, list[int]] = defaultdict(list)
-        node_for = self._topology.node_for
-        for position, (key, _) in enumerate(commands):
-            by_node[node_for(key)].append(position)
+        if not commands:
+            return []
+        by_node = self._topology.spread([key for key, _ in commands])
         if len(by_node) == 1:
             return self._pipeline(next(iter(by_node)), [command for _, command in commands])
         replies: list[Reply | DestinationError] = [None] * len(commands)

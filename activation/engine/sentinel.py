@@ -4,7 +4,7 @@ What a sentinel says is checked by asking the server itself for its role, with e
 was demoted would otherwise go on answering reads as a replica. Format: https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from activation.engine.channel import Channel
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured
@@ -28,6 +28,9 @@ class Sentinels:
 
     def node_for(self, _: str | bytes) -> Node:
         return self._primary.get()
+
+    def spread(self, keys: Sequence[str | bytes]) -> Mapping[Node, Sequence[int]]:
+        return {self._primary.get(): range(len(keys))}
 
     def known_for(self, _: str | bytes) -> Node | None:
         return self._primary.known()

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from activation.engine.errors import DestinationError
@@ -19,6 +19,10 @@ class Topology(Protocol):
 
     def node_for(self, key: str | bytes) -> Node:
         """Return the primary that owns a key, as far as we know."""
+        ...
+
+    def spread(self, keys: Sequence[str | bytes]) -> Mapping[Node, Sequence[int]]:
+        """Return the positions of the keys by the primary that owns them, as far as we know."""
         ...
 
     def known_for(self, key: str | bytes) -> Node | None:
@@ -54,6 +58,9 @@ class OneServer:
 
     def node_for(self, _: str | bytes) -> Node:
         return self._node
+
+    def spread(self, keys: Sequence[str | bytes]) -> Mapping[Node, Sequence[int]]:
+        return {self._node: range(len(keys))}
 
     def known_for(self, _: str | bytes) -> Node | None:
         return self._node

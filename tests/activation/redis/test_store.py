@@ -69,6 +69,13 @@ def test_named_views_only_are_read_when_they_are_asked_for(place, store):
     assert store.read(KEY, []) == {}
 
 
+def test_each_of_many_keys_is_asked_of_its_owner(store):
+    topology = store._deployment._topology
+    owner_of = {position: node for node, positions in topology.spread(KEYS).items() for position in positions}
+
+    assert [owner_of[position] for position in range(len(KEYS))] == [topology.node_for(key) for key in KEYS]
+
+
 def test_many_profiles_come_in_the_order_asked_for(place, store):
     for key in KEYS[::2]:
         place.hset(key, "view", f'"{key}"')
