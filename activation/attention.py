@@ -119,11 +119,10 @@ def _told(same: Sequence[Standing], text: str) -> str:
 
 
 def _of_projects(projects: Sequence[ListedProject]) -> Iterator[Item]:
-    unread = {project.warehouse.pk: project for project in projects if project.runs_problem}
-    for project in unread.values():
-        warehouse, text = project.warehouse, project.runs_problem
-        page = "projects:warehouse"
-        yield Item("failed", "Warehouse not read", warehouse.name, text, page, (warehouse.public_id,), "Check it")
+    unread = {project.warehouse_public_id: project for project in projects if project.runs_problem}
+    for key, project in unread.items():
+        text, page = project.runs_problem, "projects:warehouse"
+        yield Item("failed", "Warehouse not read", project.warehouse_name, text, page, (key,), "Check it")
     for project in projects:
         if project.newest_run_status == RunStatus.FAILED:
             text = "The newest Profiles run failed, so there is nothing newer to sync."

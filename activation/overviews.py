@@ -113,7 +113,7 @@ def _line(
     asked: Mapping[tuple[int, str, str], Totals],
 ) -> Line:
     served = {(row.source.destination_id, row.source.entity, row.source.id_type) for row in own}
-    totals = sum((asked.get(key, usage_totals.NOTHING) for key in sorted(served)), usage_totals.NOTHING)
+    totals = sum((asked[key] for key in served if key in asked), usage_totals.NOTHING)
     return Line(project, activation, standings.summary(activation, own), totals)
 
 

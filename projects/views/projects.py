@@ -24,7 +24,7 @@ from projects.specification import from_plain, missing_feature_views
 _PER_PAGE = 50
 _SORTS: Mapping[str, Callable[[ListedProject], object]] = {
     "name": lambda row: row.name.lower(),
-    "warehouse": lambda row: row.warehouse.name.lower(),
+    "warehouse": lambda row: row.warehouse_name.lower(),
     "schema": lambda row: row.output_schema.lower(),
     "created": lambda row: row.created_at,
 }
@@ -35,7 +35,7 @@ def _found(rows: Sequence[ListedProject], *, query: str, sort: str) -> list[List
 
 
 def _text(project: ListedProject) -> str:
-    return f"{project.name} {project.slug} {project.warehouse.name} {project.output_schema}".lower()
+    return f"{project.name} {project.slug} {project.warehouse_name} {project.output_schema}".lower()
 
 
 @require_safe
