@@ -143,6 +143,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
             prefix=key_prefix,
             secrets=settings.SUPPRESSION_KEYS,
             suppressed=kept_out.news(),
+            field=writer.field_of_commands,
         ) as (encoder, rows),
     ):
         load = PartitionLoad(

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from hiredis import pack_command
 from redis import exceptions
@@ -48,6 +48,15 @@ class Limits:
     trip_after: int = 0
     rest: float = 0.5
     first_rest: float = 0.1
+
+
+class Usual(Protocol):
+    """The bytes that replies are made of when all goes well."""
+
+    size: int
+
+    def fits(self, received: bytearray) -> bool:
+        """Tell whether what was received so far is their beginning."""
 
 
 class _Parser(_HiredisParser):
@@ -97,6 +106,22 @@ class _Parser(_HiredisParser):
             return NOT_ENOUGH_DATA
         return reply
 
+    def take_usual(self, usual: Usual) -> bool:
+        """Receive replies without looking at each; tell whether they were as usual, or are kept for `read_response`."""
+        reader: Any = self._reader
+        if reader is None or self._held is not NOT_ENOUGH_DATA or reader.has_data():
+            return False
+        received = bytearray()
+        while len(received) < usual.size:
+            count = self._sock.recv_into(self._buffer)
+            if not count:
+                raise exceptions.ConnectionError
+            received += memoryview(self._buffer)[:count]
+            if len(received) > usual.size or not usual.fits(received):
+                reader.feed(received)
+                return False
+        return True
+
 
 class _Connection(Connection):
     """redis-py's connection over a socket that we dial: RESP2, no client-info round trips, no retries.
@@ -143,6 +168,15 @@ class _Connection(Connection):
             self.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
             raise
         return self.read_response() if reply is NOT_ENOUGH_DATA else reply
+
+    def take_usual(self, usual: Usual) -> bool:
+        """Receive replies as `_Parser.take_usual` does."""
+        try:
+            taken: bool = self._parser.take_usual(usual)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]  # redis-py's
+            raise
+        return taken
 
     def own_socket(self) -> socket.socket:
         """Return the socket of an open connection."""
@@ -218,6 +252,13 @@ class Channel:
             self.pending -= len(at_hand)
             replies += at_hand
         return replies
+
+    def read_usual(self, usual: Usual, *, replies: int) -> bool:
+        """Read so many replies at once if they are as usual; else none is read. Raises `DestinationError`."""
+        taken: bool = self._translated(self._connection.take_usual, usual)
+        if taken:
+            self.pending -= replies
+        return taken
 
     def usable(self) -> bool:
         """Tell whether an idle connection is still open and silent."""

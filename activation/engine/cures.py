@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from activation.engine.errors import CertificateRefused
 from activation.engine.redis_settings import RedisSettings
 
-RIGHTS = "+@read +@write +@scripting +@connection"
+RIGHTS = "+@read +@write +@scripting +@connection +@transaction"
 CLUSTER_RIGHTS = "+cluster|slots"
 SENTINEL_RIGHTS = "+role"
 _ANSWERS_OF_REDIS = "redis_"  # codes made of an error word of Redis that is not in our table (`replies.fault`)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation.engine.kept_out import KeptOut, Mark
-from activation.engine.rows import Rows, marked
+from activation.engine.rows import Rows, hset, marked
 from projects.warehouses.port import Kind, Value
 
 OUTPUT = pa.schema([("key", pa.string()), ("json", pa.string()), ("suppressed", pa.bool_())])
@@ -40,7 +40,7 @@ class Encoder:
     Shapes:
         in:  `_id` (text), then one column per value, told apart by position: names may repeat or be anything.
         out of `encode`: `key` (text), `json` (text; NULL means: remove the field), `suppressed` (boolean).
-        out of `pack`: the same rows for the wire (`activation.engine.rows`).
+        out of `pack`: the same rows for the wire (`activation.engine.rows`); with a `field`, as commands.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class Encoder:
         values: Sequence[Value],
         secrets: Mapping[int, bytes] | None = None,
         suppressed: Iterable[Mark] = (),
+        field: str | None = None,
     ) -> None:
-        self._prefix = prefix
+        self._prefix, self._field = prefix, field
         self._names = ["_id", *(f"c{position}" for position in range(len(values)))]
         self._json = _json_object(values, self._names[1:])
         self._kept_out = KeptOut((secrets or {}).values(), suppressed)
@@ -87,8 +88,8 @@ class Encoder:
         ids = _plain_column(batch.column(0)).cast(pa.string())
         if batch.num_rows == 0:
             return Rows.gone(self._prefix, ids)
-        found = self._run(batch, f"SELECT {_packed('key', 'json')} AS packed")
-        rows = Rows(self._prefix, ids, _one_batch(found).column(0))
+        found = self._run(batch, f"SELECT {_packed('key', 'json', self._field)} AS packed")
+        rows = Rows(self._prefix, ids, _one_batch(found).column(0), commands=self._field is not None)
         return rows.removing(self._kept_out.hits(rows))
 
     def close(self) -> None:
@@ -120,9 +121,14 @@ class Packed:
     """
 
     def __init__(
-        self, *, prefix: str, secrets: Mapping[int, bytes] | None = None, suppressed: Iterable[Mark] = ()
+        self,
+        *,
+        prefix: str,
+        secrets: Mapping[int, bytes] | None = None,
+        suppressed: Iterable[Mark] = (),
+        commands: bool = False,
     ) -> None:
-        self._prefix = prefix
+        self._prefix, self._commands = prefix, commands
         self._kept_out = KeptOut((secrets or {}).values(), suppressed)
 
     def suppress(self, marks: Iterable[Mark]) -> None:
@@ -131,14 +137,15 @@ class Packed:
 
     def pack(self, batch: pa.RecordBatch) -> Rows:
         """Return a batch's rows, in its order; suppressed ones as rows to be removed."""
-        rows = Rows(self._prefix, batch.column(0).cast(pa.string()), batch.column(1).cast(pa.string()))
+        ids, packed = (column.cast(pa.string()) for column in batch.columns)
+        rows = Rows(self._prefix, ids, packed, commands=self._commands)
         return rows.removing(self._kept_out.hits(rows))
 
 
-def packed_text(prefix: str, values: Sequence[Value]) -> str:
+def packed_text(prefix: str, values: Sequence[Value], field: str | None = None) -> str:
     """Return DuckDB's expression of a snapshot's row as Redis reads it: what `Encoder.pack` makes of it, as a text."""
     key = f"({_literal(prefix)} || _id)"
-    return _packed(key, _json_object(values, [value.expression for value in values]))
+    return _packed(key, _json_object(values, [value.expression for value in values]), field)
 
 
 class _Source:
@@ -172,9 +179,12 @@ def _json_object(values: Sequence[Value], columns: Sequence[str]) -> str:
     return f"concat({', '.join(parts)})"
 
 
-def _packed(key: str, text: str) -> str:
-    """Return the expression of two bulk strings, one after the other."""
-    return f"concat({_bulk(key)}, {_bulk(text)})"
+def _packed(key: str, text: str, field: str | None) -> str:
+    """Return the expression of two bulk strings, one after the other, or of the HSET of a field."""
+    if field is None:
+        return f"concat({_bulk(key)}, {_bulk(text)})"
+    before, between = (_literal(part.decode()) for part in hset(field))
+    return f"concat({before}, {_bulk(key)}, {between}, {_bulk(text)})"
 
 
 def _bulk(text: str) -> str:

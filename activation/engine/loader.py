@@ -17,9 +17,10 @@ from activation.engine.bookkeeping import (
     WitnessMissing,
 )
 from activation.engine.channel import Limits
+from activation.engine.chunks import ChunkReport
 from activation.engine.connection import connect
 from activation.engine.memory import Memory
-from activation.engine.partition_writer import ChunkReport, PartitionWriter
+from activation.engine.partition_writer import PartitionWriter
 from activation.engine.redis_settings import RedisSettings
 from activation.engine.rows import Rows, Text
 
@@ -94,7 +95,7 @@ class Loader:
     def write(self, claim: Claim, keys: Sequence[Text], values: Sequence[Text | None]) -> ChunkReport:
         """Write a few rows behind the fence, each value under its key; None removes the field. Leaves no witness."""
         with self.partition(claim) as writer:
-            return writer.write(Rows.of(keys, values))
+            return writer.write(Rows.of(keys, values, field=writer.field_of_commands))
 
     def marker(self) -> str | None:
         """Return the run whose snapshot the destination holds; None when unknown or lost on some primary."""

@@ -11,12 +11,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain, compress, zip_longest
 from typing import Self
 
 from activation.engine.bookkeeping import Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
 from activation.engine.channel import Channel, Reply
+from activation.engine.chunks import Chunk, ChunkReport, Packed, Request, chunks_of, exchange, turns
 from activation.engine.connection import Deployment
 from activation.engine.documents import member_path
 from activation.engine.errors import (
@@ -29,13 +29,11 @@ from activation.engine.errors import (
 from activation.engine.node import Node
 from activation.engine.readers import Readers
 from activation.engine.replies import fault
-from activation.engine.rows import Rows, bulk, cut
+from activation.engine.rows import Rows, bulk, pairs
 from activation.engine.scripts import CHUNK, CHUNK_OF_DOCUMENTS, WITNESS, Script
+from activation.engine.transactions import Commands, Transactions
 
-CHUNK_ROWS = 200
-CHUNK_BYTES = 1_000_000
 LARGEST_VALUE = 16_000_000
-_ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE": "unencodable"}
 # Answers of a server that changed its role or loads its data: what it acknowledged before may be gone.
 _ROLE_CHANGED = frozenset({"readonly", "loading", "masterdown", "unblocked"})
 _FENCED_OFF: dict[bytes, type[FenceMissing | FenceMoved]] = {b"missing": FenceMissing, b"moved": FenceMoved}
@@ -44,33 +42,6 @@ _FIXED_WORDS = 8  # EVALSHA, digest, 0, fence, partition, claim, field, count
 _SHARE = 0.5
 _LONGEST_PAUSE = 0.05
 _READERS = Readers()
-
-Packed = Sequence[bytes | memoryview]
-Request = tuple[Channel, Packed]
-
-
-@dataclass
-class ChunkReport:
-    """What Redis acknowledged of a write, in rows.
-
-    `deleted` counts acknowledged deletes, `absent` those of them that found nothing to delete. `failures` are rows
-    that Redis refused, as (position in what was given, `wrong_type`, `too_large` or `unencodable`).
-    """
-
-    written: int = 0
-    deleted: int = 0
-    absent: int = 0
-    failures: list[tuple[int, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Rows of one primary as the end of a command, and their positions; all to be written or all to be removed."""
-
-    node: Node
-    positions: Sequence[int]
-    removes: bool
-    body: bytes | memoryview
 
 
 class PartitionWriter:
@@ -102,7 +73,13 @@ class PartitionWriter:
         self._stack = ExitStack()
         self._channels: dict[Node, Channel] = {}
         self._tags: list[tuple[str, Node]] = []
+        self._transactions: Transactions | None = None
         self._broken = True
+
+    @property
+    def field_of_commands(self) -> str | None:
+        """The field whose HSETs rows are best packed as; None when they are best packed as keys and values."""
+        return None if self._transactions is None else self._field
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -110,9 +87,19 @@ class PartitionWriter:
             # Both, for a failover between the two look-ups may name different ones.
             for node in dict.fromkeys([*self._deployment.primaries(), *(node for _, node in self._tags)]):
                 self._channels[node] = opening.enter_context(node.connection())
+            self._transactions = self._begun()
             self._stack = opening.pop_all()
         self._broken = False
         return self
+
+    def _begun(self) -> Transactions | None:
+        """Return what writes in transactions, where the destination can."""
+        settings = self._deployment.settings
+        if settings.cluster_mode or settings.use_json_module or len(self._channels) > 1:
+            return None
+        [(node, channel)] = self._channels.items()
+        transactions = Transactions(channel, self._ledger.fence_of(node), self.claim)
+        return transactions if transactions.possible() else None
 
     def __exit__(self, *_: object) -> None:
         self._broken = True
@@ -151,7 +138,7 @@ class PartitionWriter:
         """
         with self._whole():
             requests = [(self._channels[node], self._witness_of(tag, node)) for tag, node in self._tags]
-            for (_, node), reply in zip(self._tags, _exchange(requests), strict=True):
+            for (_, node), reply in zip(self._tags, exchange(requests), strict=True):
                 if isinstance(reply, Redirected):
                     self._deployment.expire()
                     raise _changed(node)
@@ -183,7 +170,7 @@ class PartitionWriter:
         for chunk, reply in zip(chunks, self._send(chunks), strict=True):
             refused = _refusal(reply, chunk.node)
             if refused is None:
-                _add(report, reply, chunk.positions)
+                report.add(reply, chunk.positions)
             elif isinstance(refused, DestinationBusy) and refused.code not in _ROLE_CHANGED:
                 busy = refused
                 left.extend(chunk.positions)
@@ -191,11 +178,11 @@ class PartitionWriter:
                 raise refused
         return sorted(left), busy
 
-    def _chunks(self, rows: Rows, positions: Sequence[int]) -> list[_Chunk]:
+    def _chunks(self, rows: Rows, positions: Sequence[int]) -> list[Chunk]:
         """Cut the rows at `positions` into chunks, in an order that gives every primary work from the beginning on."""
         if not len(positions):
             return []
-        lanes = [_cut(node, rows.take(own), own) for node, own in self._by_node(rows, positions).items()]
+        lanes = [chunks_of(node, rows.take(own), own) for node, own in self._by_node(rows, positions).items()]
         return [chunk for chunk in chain.from_iterable(zip_longest(*lanes)) if chunk is not None]
 
     def _by_node(self, rows: Rows, positions: Sequence[int]) -> dict[Node, Sequence[int]]:
@@ -211,13 +198,41 @@ class PartitionWriter:
                 raise _changed(node)
         return by_node
 
-    def _command(self, chunk: _Chunk) -> Packed:
+    def _command(self, chunk: Chunk) -> Packed:
         count = len(chunk.positions)
         writes, words = (0, count) if chunk.removes else (count, 2 * count)
         fixed = (self._ledger.fence_of(chunk.node), self.claim.partition, self.claim.text, self._field, writes)
-        return [b"*%d\r\n%b%b" % (_FIXED_WORDS + words, self._call, b"".join(bulk(word) for word in fixed)), chunk.body]
+        body = pairs(chunk.body, self._field) if chunk.commands else chunk.body
+        return [b"*%d\r\n%b%b" % (_FIXED_WORDS + words, self._call, b"".join(bulk(word) for word in fixed)), body]
 
-    def _send(self, chunks: Sequence[_Chunk]) -> list[Reply | DestinationError]:
+    def _send(self, chunks: Sequence[Chunk]) -> list[Reply | DestinationError]:
+        """Write commands in transactions; what is left of them, and all else, by script."""
+        done = self._in_transactions(chunks)
+        left = [number for number in range(len(chunks)) if number not in done]
+        by_script = dict(zip(left, self._by_script([chunks[number] for number in left]), strict=True))
+        return [
+            [b"done", len(chunk.positions), 0, 0] if number in done else by_script[number]
+            for number, chunk in enumerate(chunks)
+        ]
+
+    def _in_transactions(self, chunks: Sequence[Chunk]) -> set[int]:
+        """Write what are commands, as far as all goes well; return the numbers of the chunks that are written."""
+        numbers = [number for number, chunk in enumerate(chunks) if chunk.commands]
+        some = [Commands(len(chunks[number].positions), chunks[number].body) for number in numbers]
+        if self._transactions is None or not some:
+            return set()
+        if not self._serves_readers():
+            return set(compress(numbers, self._transactions.write(some)))
+        done: set[int] = set()
+        for number, commands in zip(numbers, some, strict=True):
+            started = time.monotonic()
+            if not all(self._transactions.write([commands])):
+                break
+            done.add(number)
+            self._leave_room(started)
+        return done
+
+    def _by_script(self, chunks: Sequence[Chunk]) -> list[Reply | DestinationError]:
         """Send all chunks before the first reply is read, so that primaries work while we send, and side by side."""
         requests = [(self._channels[chunk.node], self._command(chunk)) for chunk in chunks]
         replies = self._exchange(requests)
@@ -236,17 +251,25 @@ class PartitionWriter:
 
         Between those a fence that has moved ends it: a sync that was stopped is not to go on pausing.
         """
-        if not any(_READERS.are_at(node) for node in self._channels):
-            return _exchange(requests)
+        if not self._serves_readers():
+            return exchange(requests)
         replies: list[Reply | DestinationError] = []
-        for turn in _turns(requests):
+        for turn in turns(requests):
             started = time.monotonic()
-            answers = _exchange(turn)
-            taken = time.monotonic() - started
+            answers = exchange(turn)
             _require_fence(answers)
             replies += answers
-            time.sleep(min(_LONGEST_PAUSE, taken * (self._among() / _SHARE - 1)))
+            if not all(isinstance(answer, ScriptUnknown) for answer in answers):
+                self._leave_room(started)
         return replies
+
+    def _serves_readers(self) -> bool:
+        return any(_READERS.are_at(node) for node in self._channels)
+
+    def _leave_room(self, started: float) -> None:
+        """Pause after what was written, as long as readers are to have the server for themselves."""
+        taken = time.monotonic() - started
+        time.sleep(min(_LONGEST_PAUSE, taken * (self._among() / _SHARE - 1)))
 
 
 def _require_fence(replies: Sequence[Reply | DestinationError]) -> None:
@@ -263,42 +286,11 @@ def _changed(node: Node) -> DestinationBusy:
     )
 
 
-def _cut(node: Node, rows: Rows, positions: Sequence[int]) -> Iterator[_Chunk]:
-    """Cut rows of one primary: Redis serves nobody else while a script runs, so chunks stay small in rows and bytes."""
-    writes, removes = rows.split()
-    start = 0
-    for count, body in cut(rows.take(writes).packed, rows=CHUNK_ROWS, size=CHUNK_BYTES):
-        yield _Chunk(node, [positions[n] for n in writes[start : start + count]], removes=False, body=body)
-        start += count
-    for first in range(0, len(removes), CHUNK_ROWS):
-        piece = removes[first : first + CHUNK_ROWS]
-        keys = b"".join(map(bulk, rows.take(piece).keys()))
-        yield _Chunk(node, [positions[n] for n in piece], removes=True, body=keys)
-
-
 def _teach(channel: Channel, script: Script) -> None:
     channel.send(channel.pack(("SCRIPT", "LOAD", script.text)))
     reply = channel.read_reply()
     if isinstance(reply, DestinationError):
         raise scripts_refused(reply)
-
-
-def _turns(requests: Sequence[Request]) -> Iterator[list[Request]]:
-    """Yield the requests in order, at most one for each server at a time."""
-    turn: dict[Channel, Request] = {}
-    for request in requests:
-        if request[0] in turn:
-            yield list(turn.values())
-            turn = {}
-        turn[request[0]] = request
-    if turn:
-        yield list(turn.values())
-
-
-def _exchange(requests: Sequence[Request]) -> list[Reply | DestinationError]:
-    for channel, command in requests:
-        channel.send(command)
-    return [channel.read_reply() for channel, _ in requests]
 
 
 def _refusal(reply: Reply | DestinationError, node: Node) -> Exception | None:
@@ -309,12 +301,3 @@ def _refusal(reply: Reply | DestinationError, node: Node) -> Exception | None:
     if reply[0] in _FENCED_OFF:
         return _FENCED_OFF[reply[0]]()
     return fault(reply[1].decode(), node.endpoint.text)
-
-
-def _add(report: ChunkReport, reply: Reply, positions: Sequence[int]) -> None:
-    _, written, deleted, absent, *failed = reply
-    report.written += written
-    report.deleted += deleted
-    report.absent += absent
-    for position, code in zip(failed[::2], failed[1::2], strict=True):
-        report.failures.append((positions[position], _ROW_FAULTS[code.decode()]))

@@ -26,19 +26,25 @@ class Rows:
 
     Shapes:
         ids: text, the key without `prefix`.
-        packed: key and value as two bulk strings; NULL where the source's field is to be removed.
+        packed: key and value as two bulk strings, or in an HSET of the field if they are `commands`; NULL where
+            that field is to be removed.
     """
 
     prefix: str
     ids: pa.Array
     packed: pa.Array
+    commands: bool = False
 
     @classmethod
-    def of(cls, keys: Sequence[Text], values: Sequence[Text | None]) -> Self:
-        """Pack a handful of rows; None means: remove the field."""
-        packed = [None if value is None else bulk(key) + bulk(value) for key, value in zip(keys, values, strict=True)]
+    def of(cls, keys: Sequence[Text], values: Sequence[Text | None], *, field: str | None = None) -> Self:
+        """Pack a handful of rows, as commands if a field is given; None means: remove the field."""
+        before, between = (b"", b"") if field is None else hset(field)
+        packed = [
+            None if value is None else before + bulk(key) + between + bulk(value)
+            for key, value in zip(keys, values, strict=True)
+        ]
         texts = [key if isinstance(key, str) else key.decode() for key in keys]
-        return cls("", pa.array(texts, pa.string()), pa.array(packed, pa.binary()))
+        return cls("", pa.array(texts, pa.string()), pa.array(packed, pa.binary()), commands=field is not None)
 
     @classmethod
     def gone(cls, prefix: str, ids: pa.Array) -> Self:
@@ -122,6 +128,30 @@ def bulk(text: Text | int) -> bytes:
     """Return a text as a bulk string."""
     data = text if isinstance(text, bytes) else str(text).encode()
     return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def hset(field: str) -> tuple[bytes, bytes]:
+    """Return what stands before the key and before the value of an HSET."""
+    return b"*4\r\n" + bulk("HSET"), bulk(field)
+
+
+def pairs(commands: bytes | memoryview, field: str) -> bytes:
+    """Return the keys and values of HSETs that follow each other."""
+    data, (before, between) = bytes(commands), hset(field)
+    found, start = [], 0
+    while start < len(data):
+        start += len(before)
+        middle = _end(data, start)
+        found.append(data[start:middle])
+        start = _end(data, middle + len(between))
+        found.append(data[middle + len(between) : start])
+    return b"".join(found)
+
+
+def _end(data: bytes, start: int) -> int:
+    """Return where the bulk string that begins at `start` ends."""
+    length = data.index(b"\r\n", start)
+    return length + 2 + int(data[start + 1 : length]) + 2
 
 
 def cut(packed: pa.Array, *, rows: int, size: int) -> Iterator[tuple[int, memoryview]]:

@@ -12,11 +12,11 @@ from typing import Protocol
 import pyarrow as pa
 
 from activation.engine.ahead import Ahead
+from activation.engine.chunks import ChunkReport
 from activation.engine.counts import Counts
 from activation.engine.encoding import Encoder, Packed
 from activation.engine.kept_out import KeptOut, Mark
 from activation.engine.pace import Pace
-from activation.engine.partition_writer import ChunkReport
 from activation.engine.portions import portions
 from activation.engine.rows import Rows
 

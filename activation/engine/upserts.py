@@ -27,22 +27,23 @@ def reading(
     prefix: str,
     secrets: Mapping[int, bytes] | None = None,
     suppressed: Iterable[Mark] = (),
+    field: str | None = None,
 ) -> Iterator[tuple[Encoder | Packed, Batches]]:
     """Give what packs the rows of a partition of the table `name`, and the rows; without a plan there are none.
 
-    `prefix` begins every key; `secrets` and `suppressed` are as an `Encoder` takes them.
+    `prefix` begins every key; `secrets`, `suppressed` and `field` are as an `Encoder` takes them.
     """
     if plan is None or warehouse.dialect.encodes:
-        packed = Packed(prefix=prefix, secrets=secrets, suppressed=suppressed)
-        yield packed, _packed(warehouse, plan, name, number, prefix) if plan else ()
+        packed = Packed(prefix=prefix, secrets=secrets, suppressed=suppressed, commands=field is not None)
+        yield packed, _packed(warehouse, plan, name, number, prefix, field) if plan else ()
         return
     values = snapshots.values(warehouse.dialect, plan.columns)
-    with Encoder(prefix=prefix, values=values, secrets=secrets, suppressed=suppressed) as encoder:
+    with Encoder(prefix=prefix, values=values, secrets=secrets, suppressed=suppressed, field=field) as encoder:
         yield encoder, snapshots.read_upserts(warehouse, plan, snapshot=name, number=number)
 
 
 def _packed(
-    warehouse: Warehouse, plan: snapshots.SnapshotPlan, name: str, number: int, prefix: str
+    warehouse: Warehouse, plan: snapshots.SnapshotPlan, name: str, number: int, prefix: str, field: str | None
 ) -> Iterator[pa.RecordBatch]:
-    text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns))
+    text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns), field)
     return warehouse.stream_partition(name, number, [text])

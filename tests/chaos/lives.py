@@ -176,7 +176,7 @@ def _statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, c
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Put boundaries around the destination's connections and our database's commits."""
-    send, close, read, commit = Channel.send, Channel.close, Channel.read, BaseDatabaseWrapper._commit  # type: ignore[attr-defined]  # Django's
+    send, close, commit = Channel.send, Channel.close, BaseDatabaseWrapper._commit  # type: ignore[attr-defined]  # Django's
 
     def sending(channel: Channel, packed: list[bytes], *, commands: int = 1) -> None:
         try:
@@ -187,15 +187,18 @@ def install(patch: pytest.MonkeyPatch) -> None:
         send(channel, packed, commands=commands)
         cross(Side.DESTINATION, "after a command")
 
-    def reading(channel: Channel) -> Any:
-        try:
-            cross(Side.DESTINATION, "before a reply")
-        except DestinationUnreachable:
-            close(channel)
-            raise
-        reply = read(channel)
-        cross(Side.DESTINATION, "after a reply")
-        return reply
+    def reading(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading_(channel: Channel, *arguments: Any, **named: Any) -> Any:
+            try:
+                cross(Side.DESTINATION, "before a reply")
+            except DestinationUnreachable:
+                close(channel)
+                raise
+            reply = read(channel, *arguments, **named)
+            cross(Side.DESTINATION, "after a reply")
+            return reply
+
+        return reading_
 
     def committing(wrapper: BaseDatabaseWrapper) -> None:
         try:
@@ -207,5 +210,6 @@ def install(patch: pytest.MonkeyPatch) -> None:
         cross(Side.RECORDS, "after a commit")
 
     patch.setattr(Channel, "send", sending)
-    patch.setattr(Channel, "read", reading)
+    patch.setattr(Channel, "read", reading(Channel.read))
+    patch.setattr(Channel, "read_usual", reading(Channel.read_usual))
     patch.setattr(BaseDatabaseWrapper, "_commit", committing)

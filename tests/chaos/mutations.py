@@ -68,12 +68,41 @@ def _without_marker() -> None:
 
 
 def _without_fence() -> None:
-    """Chunks are written whoever the fence says may write."""
+    """Chunks are written whoever the fence says may write: by script, for no transaction is opened."""
     from activation.engine import partition_writer
     from activation.engine.scripts import CHUNK, Script
 
     text = _cut(CHUNK.text, r"if not fence then return \{'missing'\} end\nif fence ~= ARGV\[3\] then return .* end\n")
     partition_writer.CHUNK = Script(text)  # type: ignore[attr-defined]  # imported there by name
+
+
+def _without_claim() -> None:
+    """A transaction is opened wherever the fence stands."""
+    from activation.engine.transactions import Transactions
+
+    begin = Transactions.__init__
+
+    @wraps(begin)
+    def began(self: Transactions, channel: Any, fence: str, claim: Any) -> None:
+        begin(self, channel, fence, claim)
+        self._is_open = lambda: b"OK" in channel.read_replies(3)[2:]  # type: ignore[method-assign]  # that is the point
+
+    Transactions.__init__ = began  # type: ignore[method-assign]  # that is the point
+
+
+def _without_watch() -> None:
+    """Whatever is done to the fence while a transaction is open, its chunk is written."""
+    from activation.engine.channel import packed
+    from activation.engine.transactions import Transactions
+
+    begin = Transactions.__init__
+
+    @wraps(begin)
+    def began(self: Transactions, channel: Any, fence: str, claim: Any) -> None:
+        begin(self, channel, fence, claim)
+        self._opening = packed([("WATCH", f"{fence}-of-nobody"), ("HGET", fence, claim.partition), ("MULTI",)])
+
+    Transactions.__init__ = began  # type: ignore[method-assign]  # that is the point
 
 
 def _without_witnesses() -> None:
@@ -117,6 +146,16 @@ MUTATIONS = {
         "the fence check of each chunk",
         _without_fence,
         (f"{RUNS}::test_a_worker_that_was_given_up_and_wakes_writes_nothing",),
+    ),
+    "claim": Mutation(
+        "the look at the fence before a transaction",
+        _without_claim,
+        (f"{RUNS}::test_a_worker_that_was_given_up_and_wakes_writes_nothing",),
+    ),
+    "watch": Mutation(
+        "the watch on the fence during a transaction",
+        _without_watch,
+        ("tests/activation/redis/test_transactions.py::test_a_fence_that_moves_meanwhile_keeps_the_chunk_out",),
     ),
     "witnesses": Mutation(
         "the witnesses",

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from activation.engine import upserts
 from activation.engine.encoding import Encoder
-from activation.engine.rows import bulk
+from activation.engine.rows import bulk, pairs
 from activation.engine.snapshots import SnapshotPlan, partition_sizes, read_deletes, read_upserts, table_name, values
 from projects.warehouses.duckdb import DuckDBWarehouse
 from projects.warehouses.port import Relation, Warehouse
@@ -22,6 +22,7 @@ from tests.postgres import PostgresServer
 
 SCHEMA = "profiles"
 VIEW = Relation(SCHEMA, "people")
+FIELD = "it's é \r\n view"
 PREFIX = "w:d:user:email:"
 
 
@@ -101,7 +102,7 @@ def a_name(kind: str = "snapshot") -> str:
 def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitions: int = 1) -> dict[str, str]:
     """Read a snapshot: key (without its prefix) → JSON text. Every id is there once, and a load sends just that."""
     found: list[tuple[str, str]] = []
-    sent: list[bytes] = []
+    sent: dict[str | None, list[bytes]] = {None: [], FIELD: []}
     read = values(customer.warehouse.dialect, the_plan.columns)
     with Encoder(prefix=PREFIX, values=read) as encoder:
         for number in range(partitions):
@@ -112,11 +113,18 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
                     (key.removeprefix(PREFIX) for key in keys), encoded.column("json").to_pylist(), strict=True
                 )
     for number in range(partitions):
-        reading = upserts.reading(customer.warehouse, the_plan, name=snapshot, number=number, prefix=PREFIX)
-        with reading as (encoder, batches):
-            for batch in batches:
-                sent += encoder.pack(batch).packed.cast(pa.binary()).to_pylist()
-    assert sorted(sent) == sorted(bulk(PREFIX + row_id) + bulk(text) for row_id, text in found)
+        for field in (None, FIELD):
+            reading = upserts.reading(
+                customer.warehouse, the_plan, name=snapshot, number=number, prefix=PREFIX, field=field
+            )
+            with reading as (encoder, batches):
+                for batch in batches:
+                    rows = encoder.pack(batch)
+                    assert rows.commands is (field is not None)
+                    packed = rows.packed.cast(pa.binary()).to_pylist()
+                    sent[field] += packed if field is None else [pairs(each, field) for each in packed]
+    wanted = sorted(bulk(PREFIX + row_id) + bulk(text) for row_id, text in found)
+    assert sorted(sent[None]) == sorted(sent[FIELD]) == wanted
     assert len(dict(found)) == len(found)
     return dict(found)
 

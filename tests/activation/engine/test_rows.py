@@ -7,7 +7,7 @@ from redis.connection import Connection
 from activation.engine.encoding import Encoder
 from activation.engine.pace import Pace
 from activation.engine.portions import portions
-from activation.engine.rows import Rows, cut
+from activation.engine.rows import Rows, cut, pairs
 from activation.engine.slots import slot_of
 from projects.warehouses.port import Kind, Value
 
@@ -35,6 +35,21 @@ def test_packed_rows_are_the_encoded_rows_as_redis_reads_them():
     assert rows.id(1) == IDS[1]
     by_hand = Rows.of(rows.keys(), plain["json"].to_pylist())
     assert by_hand.packed.to_pylist() == rows.packed.cast(pa.binary()).to_pylist()
+
+
+def test_rows_packed_as_commands_are_hsets_and_come_apart_again():
+    field = "it's a\r\n vïew"
+    with encoder(field=field) as coder:
+        rows, plain = coder.pack(batch(IDS)), coder.encode(batch(IDS))
+
+    keys, texts = plain["key"].to_pylist(), plain["json"].to_pylist()
+    wanted = [
+        b"".join(Connection().pack_command("HSET", *row)) for row in zip(keys, [field] * len(IDS), texts, strict=True)
+    ]
+    assert rows.packed.cast(pa.binary()).to_pylist() == wanted
+    assert Rows.of(keys, texts, field=field).packed.to_pylist() == wanted
+    assert pairs(memoryview(b"".join(wanted)), field) == b"".join(Rows.of(keys, texts).packed.to_pylist())
+    assert rows.slice(1, 3).removing([0]).take([1]).commands
 
 
 @pytest.mark.parametrize("prefix", [PREFIX, "ws:dest:{user}:e:", "ws:dest:{:e:"])

@@ -78,7 +78,10 @@ def test_missing_rights_come_with_the_line_that_grants_them_to_who_uses_these_ke
     destination = runs[-1].source.destination
     prefix = f"{destination.workspace_id}:{destination.public_id}:"
     page = text(viewer.client.get(address(runs[-1])))
-    assert f"then press Sync Now: ACL SETUSER <user> ~{prefix}* +@read +@write +@scripting +@connection What" in page
+    assert (
+        f"then press Sync Now: ACL SETUSER <user> ~{prefix}* +@read +@write +@scripting +@connection +@transaction What"
+        in page
+    )
     destination.settings = {**destination.settings, "clusterMode": True}
     destination.save()
     assert "+@connection +cluster|slots" in text(viewer.client.get(address(runs[-1])))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from activation.engine import partition_writer
+from activation.engine import chunks, partition_writer
 from activation.engine.connection import DestinationBusy, DestinationMisconfigured, DestinationRefused, RedisSettings
 from activation.engine.errors import DestinationUnreachable, ScriptsRefused
 from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMoved, Loader
@@ -212,7 +212,7 @@ def test_a_value_that_is_too_large_is_a_row_fault(place, loader, monkeypatch):
 
 
 def test_large_values_make_small_chunks(place, loader, monkeypatch):
-    monkeypatch.setattr(partition_writer, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1_000)
 
     assert loader.write(CLAIM, KEYS, ["x" * 400] * len(KEYS)).written == 450
 

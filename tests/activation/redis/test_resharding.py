@@ -43,7 +43,7 @@ def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCl
 
 def load(loader: Loader, keys: list[str], attempt: int = 1, *, run_attempt: int = 1) -> None:
     with loader.partition(claim(attempt, run_attempt=run_attempt)) as writer:
-        assert writer.write(Rows.of(keys, ["{}"] * len(keys))).written == len(keys)
+        assert writer.write(Rows.of(keys, ["{}"] * len(keys), field=writer.field_of_commands)).written == len(keys)
         writer.witness()
 
 
@@ -124,10 +124,10 @@ def test_a_failover_under_way_ends_the_partition_and_the_next_attempt_finishes(t
     with ValkeyCluster(tmp_path) as cluster, loader_of(cluster, pauses=(0.0, 0.1)) as loader:
         loader.begin("run", 1, 1)
         with loader.partition(claim()) as writer:
-            writer.write(Rows.of(KEYS[:150], ["{}"] * 150))
+            writer.write(Rows.of(KEYS[:150], ["{}"] * 150, field=writer.field_of_commands))
             cluster.fail_over(0)
             with pytest.raises(DestinationError) as caught:
-                writer.write(Rows.of(KEYS, ["{}"] * 300))
+                writer.write(Rows.of(KEYS, ["{}"] * 300, field=writer.field_of_commands))
             assert caught.value.transient
         with loader_of(cluster) as another:
             assert another.move_fence(claim(2))

@@ -112,10 +112,10 @@ def test_a_partition_whose_primary_failed_over_starts_again_on_the_new_one(servi
         with service.servers[service.primary()].client() as client:
             client.execute_command("WAIT", 1, 2_000)
         with loader.partition(CLAIM) as writer:
-            writer.write(Rows.of(KEYS[:200], ["{}"] * 200))
+            writer.write(Rows.of(KEYS[:200], ["{}"] * 200, field=writer.field_of_commands))
             follower = service.kill_primary()
             with pytest.raises((DestinationUnreachable, DestinationBusy)) as caught:
-                writer.write(Rows.of(KEYS[200:], ["{}"] * 300))
+                writer.write(Rows.of(KEYS[200:], ["{}"] * 300, field=writer.field_of_commands))
             assert caught.value.transient
         service.wait(lambda: service.is_primary(follower))
         persist(lambda: load_again(loader))
@@ -129,7 +129,7 @@ def test_a_partition_whose_primary_failed_over_starts_again_on_the_new_one(servi
 def load_again(loader: Loader) -> None:
     loader.move_fence(Claim("run", 1, 0, 2))
     with loader.partition(Claim("run", 1, 0, 2)) as writer:
-        assert writer.write(Rows.of(KEYS, ["{}"] * 500)).written == 500
+        assert writer.write(Rows.of(KEYS, ["{}"] * 500, field=writer.field_of_commands)).written == 500
         writer.witness()
 
 
@@ -138,7 +138,7 @@ def test_a_primary_that_lost_what_was_acknowledged_is_found_out(service: Sentine
         with service.replica_cut_off():
             loader.begin("run", 1, 1)
             with loader.partition(CLAIM) as writer:
-                writer.write(Rows.of(KEYS, ["{}"] * 500))
+                writer.write(Rows.of(KEYS, ["{}"] * 500, field=writer.field_of_commands))
                 writer.witness()
             follower = service.kill_primary()
         service.wait(lambda: service.is_primary(follower))
@@ -223,7 +223,7 @@ def test_the_rights_that_a_user_lacks_behind_sentinels_are_said_with_role(
     step = failure_of(replace(sentinel_service.settings(), username="limited", password=ACL_PASSWORD))
 
     assert step.name == "Write, read and delete"
-    assert step.cure.endswith("~ws:dest:* +@read +@write +@scripting +@connection +role")
+    assert step.cure.endswith("~ws:dest:* +@read +@write +@scripting +@connection +@transaction +role")
 
 
 def test_readers_say_what_is_wrong_with_sentinels(sentinel_service: SentinelService, sentinel_place: Place):

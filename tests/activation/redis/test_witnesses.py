@@ -14,7 +14,7 @@ import redis
 from activation.engine.bookkeeping import FenceMissing, FenceMoved, WitnessMissing
 from activation.engine.connection import DestinationBusy, RedisSettings
 from activation.engine.errors import DestinationError, DestinationUnreachable
-from activation.engine.loader import Claim, Loader
+from activation.engine.loader import Claim, Loader, PartitionWriter
 from activation.engine.rows import Rows
 from activation.engine.slots import slot_of
 from config.embedded import EmbeddedServer
@@ -23,9 +23,12 @@ from tests.activation.redis.test_loader import CLAIM, KEYS, LATER_RUN, RUN, VALU
 from tests.redis_servers import ValkeyCluster
 
 BASE = "1run"
-ROWS = Rows.of(KEYS, VALUES)
 OTHER = Claim(RUN, run_attempt=1, partition=3, partition_attempt=1)
 WITNESSES = {0: CLAIM.text, 3: OTHER.text}
+
+
+def all_rows(writer: PartitionWriter) -> Rows:
+    return Rows.of(KEYS, VALUES, field=writer.field_of_commands)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def loader(place: Place) -> Iterator[Loader]:
 def load(loader: Loader, claim: Claim, keys: list[str] = KEYS) -> None:
     """Load a partition to its end."""
     with loader.partition(claim) as writer:
-        writer.write(Rows.of(keys, VALUES[: len(keys)]))
+        writer.write(Rows.of(keys, VALUES[: len(keys)], field=writer.field_of_commands))
         writer.witness()
 
 
@@ -65,7 +68,7 @@ def test_partitions_without_their_witness_are_named_and_nothing_is_marked(place,
 
     load(loader, CLAIM)
     with loader.partition(OTHER) as writer:
-        writer.write(ROWS)
+        writer.write(all_rows(writer))
     with pytest.raises(WitnessMissing) as caught:
         finish_check(loader)
     assert caught.value.partitions == {3}
@@ -102,7 +105,7 @@ def test_an_attempt_of_the_run_begins_without_the_witnesses_of_the_one_before(pl
 
 def test_a_worker_whose_fence_moved_leaves_no_witness(place, loader):
     with loader.partition(CLAIM) as writer:
-        writer.write(ROWS)
+        writer.write(all_rows(writer))
         assert loader.move_fence(Claim(RUN, 1, 0, 2))
         with pytest.raises(FenceMoved):
             writer.witness()
@@ -115,13 +118,13 @@ def test_nothing_follows_a_write_that_failed(loader):
     with loader.partition(CLAIM) as writer:
         loader.move_fence(Claim(RUN, 1, 0, 2))
         with pytest.raises(FenceMoved):
-            writer.write(ROWS)
-        for further in (writer.witness, lambda: writer.write(ROWS)):
+            writer.write(all_rows(writer))
+        for further in (writer.witness, lambda: writer.write(all_rows(writer))):
             with pytest.raises(DestinationUnreachable) as caught:
                 further()
             assert caught.value.transient
     with pytest.raises(DestinationUnreachable):
-        writer.write(ROWS)
+        writer.write(all_rows(writer))
 
 
 def test_an_incremental_run_needs_the_marker_of_its_base_everywhere(place, loader):
@@ -214,12 +217,12 @@ def test_a_partition_does_not_outlive_a_restart_between_two_chunks(server):
         loader.begin(RUN, 1, 4)
         for step in ("write", "witness"):
             with loader.partition(CLAIM) as writer:
-                writer.write(ROWS)
+                writer.write(all_rows(writer))
                 restart(server)
                 if not server.durable:
                     loader.begin(RUN, 1, 4)
                 with pytest.raises(DestinationUnreachable) as caught:
-                    writer.write(ROWS) if step == "write" else writer.witness()
+                    writer.write(all_rows(writer)) if step == "write" else writer.witness()
                 assert caught.value.transient
         load(loader, CLAIM)
 
@@ -260,11 +263,11 @@ def test_a_server_that_turned_replica_and_back_ends_the_partition(valkey_place):
         loader.begin(RUN, 1, 4)
         loader._deployment.refresh = lambda: client.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[method-assign]  # time passes
         with loader.partition(CLAIM) as writer:
-            writer.write(ROWS)
+            writer.write(all_rows(writer))
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
             try:
                 with pytest.raises(DestinationBusy) as caught:
-                    writer.write(ROWS)
+                    writer.write(all_rows(writer))
             finally:
                 client.execute_command("REPLICAOF", "NO", "ONE")
     assert caught.value.code == "readonly"
@@ -275,9 +278,9 @@ def test_a_slot_that_moved_between_the_partitions_primaries_is_followed(cluster,
     with open_loader(cluster_place.settings, pauses=(0.0,)) as loader:
         loader.begin(RUN, 1, 4)
         with loader.partition(CLAIM) as writer:
-            writer.write(ROWS)
+            writer.write(all_rows(writer))
             cluster.move_slot(slot, to=(cluster.owner_of(slot) + 1) % 3)
-            assert writer.write(Rows.of(KEYS, ["{}"] * len(KEYS))).written == 450
+            assert writer.write(Rows.of(KEYS, ["{}"] * len(KEYS), field=writer.field_of_commands)).written == 450
             writer.witness()
         load(loader, OTHER)
         finish_check(loader)
@@ -288,7 +291,7 @@ def test_a_tag_that_moved_meanwhile_ends_the_partition(cluster, cluster_place):
         loader.begin(RUN, 1, 4)
         slot = slot_of(next(key for key in cluster_place.names() if key.endswith(":fence")))
         with loader.partition(CLAIM) as writer:
-            writer.write(ROWS)
+            writer.write(all_rows(writer))
             cluster.move_slot(slot, to=(cluster.owner_of(slot) + 1) % 3)
             with pytest.raises(DestinationBusy) as caught:
                 writer.witness()
@@ -315,10 +318,10 @@ def test_a_failover_ends_the_partition(tmp_path, killed):
         loaders[0].begin(RUN, 1, 4)
         writer, another = (stack.enter_context(loader.partition(CLAIM)) for loader in loaders[:2])
         for each in (writer, another):
-            each.write(ROWS)
+            each.write(all_rows(each))
         cluster.fail_over(1, kill=killed)
         with pytest.raises(DestinationError) as writing:
-            writer.write(ROWS)
+            writer.write(all_rows(writer))
         with pytest.raises(DestinationError) as witnessing:
             another.witness()
         for caught in (writing, witnessing):
