@@ -21,6 +21,8 @@ from projects.warehouses.port import Column, Dialect, Relation, Value, Warehouse
 
 MAX_PARTITIONS = 4096
 PARTITION_ROWS = 250_000
+# Rows that load in the time that it takes to begin a partition, a tenth of a second, are not worth another process.
+WORTH_SHARING, FEW = 25_000, 4
 MAX_NAME_BYTES = 55
 
 _NAME = re.compile(r"activation_[0-9a-f]{8}_s[0-9]+_r[0-9]+_a[0-9]+_[a-z]+")
@@ -216,8 +218,9 @@ def _with_kept(warehouse: Warehouse, report: SnapshotReport, name: str, base: st
 
 
 def partitions_for(rows: int, partition_rows: int) -> int:
-    """Return into how many partitions so many rows go: at least 1."""
-    return min(MAX_PARTITIONS, max(1, -(-rows // partition_rows)))
+    """Return into how many partitions so many rows go: at least 1, and enough for a few processes to share the work."""
+    shared = min(FEW, -(-rows // WORTH_SHARING))
+    return min(MAX_PARTITIONS, max(1, shared, -(-rows // partition_rows)))
 
 
 def _sizes(warehouse: Warehouse, name: str) -> dict[int, int]:

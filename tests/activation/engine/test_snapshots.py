@@ -6,7 +6,7 @@ import pytest
 
 from activation.engine import snapshots
 from activation.engine.deltas import Known, take_deletes
-from activation.engine.snapshots import SnapshotReport, table_name, take
+from activation.engine.snapshots import MAX_PARTITIONS, PARTITION_ROWS, SnapshotReport, partitions_for, table_name, take
 from projects.warehouses.port import Column, QueryFailed, Relation, WarehouseError
 from tests.activation.engine.customers import VIEW, Customer, a_name, gone, plan, profiles, sizes
 
@@ -324,3 +324,11 @@ def test_a_plan_without_its_id_column_is_refused() -> None:
 def test_the_view_of_these_tests_is_the_one_they_describe(customer: Customer) -> None:
     people(customer)
     assert [column.name for column in customer.warehouse.describe(VIEW)] == ["email", "plan", "visits"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "partitions"),
+    [(0, 1), (1, 1), (25_000, 1), (25_001, 2), (90_000, 4), (750_000, 4), (1_000_001, 5), (10**10, MAX_PARTITIONS)],
+)
+def test_rows_go_into_as_many_partitions_as_processes_can_use(rows: int, partitions: int) -> None:
+    assert partitions_for(rows, PARTITION_ROWS) == partitions
