@@ -7,6 +7,7 @@ needs somebody may be in any of them; a page shows some.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from accounts import lists
 from accounts.actors import Actor
@@ -21,15 +22,29 @@ from projects.access import ListedProject
 
 @dataclass(frozen=True)
 class Line:
-    """A project and where its sync stands, both None while it was never turned on; `asked` is of the last day.
+    """A project, its switch if it was ever turned on, and where its sources stand; summed up for who asks.
 
-    Two projects may serve the same id type of the same destination: what is asked of it counts for both.
+    `asked_of` is what was asked of every destination, entity and id type in the last day.
     """
 
     project: ListedProject
     activation: ActivationBrief | None = None
-    summary: standings.Summary | None = None
-    asked: Totals = field(default=usage_totals.NOTHING)
+    sources: Sequence[Standing] = ()
+    asked_of: Mapping[tuple[int, str, str], Totals] = field(default_factory=dict)
+
+    @cached_property
+    def summary(self) -> standings.Summary | None:
+        """Where its sync stands; None while it was never turned on."""
+        return None if self.activation is None else standings.summary(self.activation, self.sources)
+
+    @cached_property
+    def asked(self) -> Totals:
+        """What was asked of it in the last day.
+
+        Two projects may serve the same id type of the same destination: what is asked of it counts for both.
+        """
+        served = {(row.source.destination_id, row.source.entity, row.source.id_type) for row in self.sources}
+        return sum((self.asked_of[key] for key in served if key in self.asked_of), usage_totals.NOTHING)
 
     @property
     def on(self) -> bool:
@@ -54,7 +69,7 @@ class Overview:
     @property
     def profiles(self) -> int:
         """How many profiles are served, each counted once for each feature view."""
-        return sum(line.summary.profiles for line in self.lines if line.summary is not None)
+        return sum(row.source.base_rows for line in self.lines for row in line.sources if row.source.active)
 
     @property
     def hit_percent(self) -> int | None:
@@ -73,8 +88,7 @@ def of(actor: Actor, *, now: datetime) -> Overview:
     asked = usage_totals.by_id_type(destinations, since=usage_totals.last_day(now=now))
     return Overview(
         lines=[
-            _line(project, *synced[project.pk], asked) if project.pk in synced else Line(project)
-            for project in projects
+            Line(project, *synced[project.pk], asked) if project.pk in synced else Line(project) for project in projects
         ],
         items=attention.of(actor, projects, synced.values(), now=now),
         asked=sum(asked.values(), usage_totals.NOTHING),
@@ -104,17 +118,6 @@ SORTS: Mapping[str, Callable[[Line], tuple[object, ...]]] = {
     "requests": lambda line: (line.asked.requests, line.project.name.lower()),
     "found": lambda line: (line.asked.hit_rate if line.asked.hit_rate is not None else -1.0, line.project.name.lower()),
 }
-
-
-def _line(
-    project: ListedProject,
-    activation: ActivationBrief,
-    own: Sequence[Standing],
-    asked: Mapping[tuple[int, str, str], Totals],
-) -> Line:
-    served = {(row.source.destination_id, row.source.entity, row.source.id_type) for row in own}
-    totals = sum((asked[key] for key in served if key in asked), usage_totals.NOTHING)
-    return Line(project, activation, standings.summary(activation, own), totals)
 
 
 def _text(line: Line) -> str:
