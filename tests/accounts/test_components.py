@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from accounts.templatetags.components import duration_words, relative_words
 
@@ -64,6 +65,15 @@ def test_a_badge_says_its_state_in_a_word_beside_the_icon():
     assert 'class="badge failed"' in page
     assert "#failed" in page
     assert HOSTILE not in page
+
+
+def test_a_badge_that_was_drawn_before_is_drawn_as_it_must_be_now():
+    marked = "{% badge state word %}"
+    assert HOSTILE in shown(marked, state="ok", word=mark_safe(HOSTILE))
+    assert HOSTILE not in shown(marked, state="ok", word=HOSTILE)
+    assert HOSTILE in shown(marked, state="ok", word=mark_safe(HOSTILE))
+    assert "badge failed" in shown(marked, state="failed", word=HOSTILE)
+    assert ">Other<" in shown(marked, state="failed", word="Other")
 
 
 def test_a_badge_of_no_known_state_is_a_mistake():
