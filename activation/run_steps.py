@@ -32,6 +32,7 @@ from activation.run_resources import (
     plan_of,
     warehouse_of,
 )
+from projects.warehouses.port import Part
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +132,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
     key_prefix = prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     kept_out = Suppressions(partial(suppressions.since, destination.served_id), settings.SUPPRESSION_KEYS)
     removal = run.kind == SyncRun.Kind.REMOVAL
+    part = Part(partition.number, of=run.fence_partitions)
     with (
         warehouse_of(source, heartbeat) as warehouse,
         loader_of(source) as loader,
@@ -139,7 +141,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
             warehouse,
             None if removal else plan_of(run),
             name=run.upserts_table or run.snapshot,
-            number=partition.number,
+            part=part,
             prefix=key_prefix,
             secrets=settings.SUPPRESSION_KEYS,
             suppressed=kept_out.news(),
@@ -157,7 +159,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
             unchanged=(run.unchanged or 0) // max(1, run.fence_partitions),
         )
         table = run.deletes_table
-        deletes = snapshots.read_deletes(warehouse, table, partition.number) if table else ()
+        deletes = snapshots.read_deletes(warehouse, table, part) if table else ()
         load.run(rows, deletes, prefix=key_prefix)
 
 

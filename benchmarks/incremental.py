@@ -109,13 +109,14 @@ def _read_again(world, case: str) -> float:
     from activation.engine import snapshots
     from activation.models import SyncRun
     from activation.run_resources import plan_of
+    from projects.warehouses.port import Part
 
     run = SyncRun.objects.filter(source=world.source).latest("pk")
     plan, partitions = plan_of(run), run.partitions.count()
 
     def by_partition(warehouse) -> None:
         for number in range(partitions):
-            for _ in snapshots.read_upserts(warehouse, plan, snapshot=run.snapshot, number=number):
+            for _ in snapshots.read_upserts(warehouse, plan, snapshot=run.snapshot, part=Part(number, of=partitions)):
                 continue
 
     def once(warehouse) -> None:

@@ -5,7 +5,7 @@ from itertools import islice
 from activation.engine import snapshots
 from activation.engine.encoding import Encoder
 from activation.engine.memory import Memory
-from projects.warehouses.port import Warehouse
+from projects.warehouses.port import Part, Warehouse
 
 SAMPLED = 1_000
 # What Redis and Valkey take for a key with a hash of one field beside the bytes of key, field and value (measured:
@@ -22,7 +22,7 @@ def bytes_per_profile(
         WarehouseError: as the warehouse says.
 
     """
-    batches = snapshots.read_upserts(warehouse, plan, snapshot=snapshot, number=0)
+    batches = snapshots.read_upserts(warehouse, plan, snapshot=snapshot, part=Part(0, of=1))
     with Encoder(prefix=prefix, values=snapshots.values(warehouse.dialect, plan.columns)) as encoder:
         for batch in islice(batches, 1):
             rows = encoder.pack(batch.slice(0, SAMPLED))

@@ -94,12 +94,6 @@ def cleaned(
     return _placed(dialect, shape, " UNION ALL ".join(parts), partitions)
 
 
-def sizes(dialect: Dialect, name: str) -> str:
-    """Count a table's rows by partition."""
-    part = dialect.quote("_part")
-    return f"SELECT {part}, count(*) FROM {dialect.snapshot(name)} GROUP BY {part}"
-
-
 def _placed(dialect: Dialect, shape: Shape, rows: str, partitions: int) -> str:
     """Give rows of `_id`, `_hash` and the columns their `_part`, in the third place."""
     row_id = dialect.quote("_id")

@@ -6,7 +6,8 @@ that holds ids that are null or come more than once is written a second time, wi
 
 A snapshot's columns are `_id` (the final text of the id in keys), `_hash` (128 bits over the row), `_part` (the
 partition) and then `c0`, `c1`, …: the view's columns by position, for the customer's names may collide with ours or
-differ only by case. It is laid out by partition, so that reading it partition by partition scans it about once.
+differ only by case. Reading it partition by partition scans it about once: it is laid out by `_part`, or, in a DuckDB
+file, partitions are positions.
 """
 
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from activation.engine import snapshot_sql as sql
-from projects.warehouses.port import Column, Dialect, Relation, Value, Warehouse, WarehouseError, own_table
+from projects.warehouses.port import Column, Dialect, Part, Relation, Value, Warehouse, WarehouseError, own_table
 
 MAX_PARTITIONS = 4096
 PARTITION_ROWS = 250_000
@@ -101,7 +102,7 @@ def take(
 ) -> SnapshotReport:
     """Make the snapshot `name` of a view and return its counts.
 
-    It is laid out by partition, unless it is not to be read by partition: ordering whole rows costs as much as the rest
+    It is laid out by partition, unless it is not to be read by partition: ordering rows may cost as much as the rest
     where they do not fit into memory, and an incremental run reads its upserts and never its snapshot.
 
     `base` is the snapshot that the destination is known to hold: the row of an invalid id is carried over from it, by
@@ -137,9 +138,11 @@ def partition_sizes(
     warehouse: Warehouse, *, snapshot: str | None, deletes: str | None, partitions: int
 ) -> list[PartitionSize]:
     """Return the size of every partition, empty ones included, by number. Either table may be missing."""
-    upserts = {} if snapshot is None else _sizes(warehouse, snapshot)
-    gone = {} if deletes is None else _sizes(warehouse, deletes)
-    return [PartitionSize(number, upserts.get(number, 0), gone.get(number, 0)) for number in range(partitions)]
+    upserts, gone = (
+        [0] * partitions if name is None else warehouse.partition_sizes(name, partitions)
+        for name in (snapshot, deletes)
+    )
+    return [PartitionSize(number, *sizes) for number, sizes in enumerate(zip(upserts, gone, strict=True))]
 
 
 def values(dialect: Dialect, columns: Sequence[Column]) -> tuple[Value, ...]:
@@ -150,15 +153,15 @@ def values(dialect: Dialect, columns: Sequence[Column]) -> tuple[Value, ...]:
     )
 
 
-def read_upserts(warehouse: Warehouse, plan: SnapshotPlan, *, snapshot: str, number: int) -> Iterator[pa.RecordBatch]:
+def read_upserts(warehouse: Warehouse, plan: SnapshotPlan, *, snapshot: str, part: Part) -> Iterator[pa.RecordBatch]:
     """Yield a partition's rows in batches: `_id`, then one column per value of `values`, by position."""
     expressions = [value.expression for value in values(warehouse.dialect, plan.columns)]
-    return warehouse.stream_partition(snapshot, number, expressions)
+    return warehouse.stream_partition(snapshot, part, expressions)
 
 
-def read_deletes(warehouse: Warehouse, name: str, number: int) -> Iterator[pa.RecordBatch]:
+def read_deletes(warehouse: Warehouse, name: str, part: Part) -> Iterator[pa.RecordBatch]:
     """Yield a partition's ids that are gone, in batches with the one column `_id`."""
-    return warehouse.stream_partition(name, number)
+    return warehouse.stream_partition(name, part)
 
 
 def drop(warehouse: Warehouse, name: str) -> None:
@@ -221,11 +224,6 @@ def partitions_for(rows: int, partition_rows: int) -> int:
     """Return into how many partitions so many rows go: at least 1, and enough for a few processes to share the work."""
     shared = min(FEW, -(-rows // WORTH_SHARING))
     return min(MAX_PARTITIONS, max(1, shared, -(-rows // partition_rows)))
-
-
-def _sizes(warehouse: Warehouse, name: str) -> dict[int, int]:
-    rows = warehouse.fetch(sql.sizes(warehouse.dialect, name), uses=[name])
-    return {_whole(number): _whole(count) for number, count in rows}
 
 
 def _whole(value: object) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from activation.engine import snapshots
 from activation.engine.encoding import Encoder, Packed, packed_text
 from activation.engine.kept_out import Mark
-from projects.warehouses.port import Warehouse
+from projects.warehouses.port import Part, Warehouse
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -23,7 +23,7 @@ def reading(
     plan: snapshots.SnapshotPlan | None,
     *,
     name: str,
-    number: int,
+    part: Part,
     prefix: str,
     secrets: Mapping[int, bytes] | None = None,
     suppressed: Iterable[Mark] = (),
@@ -35,15 +35,9 @@ def reading(
     """
     if plan is None or warehouse.dialect.encodes:
         packed = Packed(prefix=prefix, secrets=secrets, suppressed=suppressed, commands=field is not None)
-        yield packed, _packed(warehouse, plan, name, number, prefix, field) if plan else ()
+        text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns), field) if plan else ""
+        yield packed, warehouse.stream_partition(name, part, [text]) if plan else ()
         return
     values = snapshots.values(warehouse.dialect, plan.columns)
     with Encoder(prefix=prefix, values=values, secrets=secrets, suppressed=suppressed, field=field) as encoder:
-        yield encoder, snapshots.read_upserts(warehouse, plan, snapshot=name, number=number)
-
-
-def _packed(
-    warehouse: Warehouse, plan: snapshots.SnapshotPlan, name: str, number: int, prefix: str, field: str | None
-) -> Iterator[pa.RecordBatch]:
-    text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns), field)
-    return warehouse.stream_partition(name, number, [text])
+        yield encoder, snapshots.read_upserts(warehouse, plan, snapshot=name, part=part)

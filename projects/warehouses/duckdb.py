@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +29,7 @@ from projects.warehouses.port import (
     Column,
     Dialect,
     LogOwner,
+    Part,
     Relation,
     RelationMissing,
     WarehouseRefused,
@@ -152,8 +154,7 @@ class DuckDBWarehouse:
 
     def create(self, name: str, select: str, *, partitioned: bool = False, uses: Sequence[str] = ()) -> int:
         """Make a snapshot file from a SELECT and return its row count; see `port.Warehouse.create`."""
-        sql = f'SELECT * FROM ({select}) ORDER BY "_part"' if partitioned else select
-        return self._make(name, sql, (), uses=uses)
+        return self._make(name, select, (), uses=uses)
 
     def put_ids(self, name: str, ids: Sequence[str]) -> int:
         """Make a snapshot file of ids, which are bound as one list; see `port.Warehouse.put_ids`."""
@@ -167,12 +168,20 @@ class DuckDBWarehouse:
         with self._ask(sql, (), uses=uses, customer=customer, batch_rows=batch_rows) as answer:
             yield from _batches(answer)
 
+    def partition_sizes(self, name: str, partitions: int) -> list[int]:
+        """Cut the rows evenly by their positions."""
+        return [stop - start for start, stop in pairwise(self._edges(name, partitions))]
+
     def stream_partition(
-        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+        self, name: str, part: Part, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
     ) -> Generator[pa.RecordBatch, None, None]:
-        """Yield a partition's rows; a file of ours never changes, so one statement may stay open meanwhile."""
+        """Yield a partition's rows; a file of ours never changes, so one statement may stay open meanwhile.
+
+        Nor do the rows' positions, by which they are found (docs/adr/0014).
+        """
+        start, stop = self._edges(name, part.of)[part.number : part.number + 2]
         columns = ", ".join(['"_id"', *(f"{text} AS v{place}" for place, text in enumerate(expressions))])
-        query = f'SELECT {columns} FROM {self.dialect.snapshot(name)} WHERE "_part" = {number:d}'
+        query = f"SELECT {columns} FROM {self.dialect.snapshot(name)} WHERE rowid >= {start:d} AND rowid < {stop:d}"
         yield from self.stream(query, uses=[name], batch_rows=batch_rows)
 
     def tables(self, prefix: str) -> list[str]:
@@ -199,6 +208,12 @@ class DuckDBWarehouse:
     def close(self) -> None:
         """Let the child processes go; closing twice is fine."""
         self._children.close()
+
+    def _edges(self, name: str, partitions: int) -> list[int]:
+        """Return the positions at which partitions begin, and the end."""
+        [(rows,)] = self.fetch(f"SELECT count(*) FROM {self.dialect.snapshot(name)}", uses=[name])
+        assert isinstance(rows, int)
+        return [rows * number // partitions for number in range(partitions + 1)]
 
     def _make(self, name: str, sql: str, parameters: Sequence[object], *, uses: Sequence[str] = ()) -> int:
         target = self._path(name)

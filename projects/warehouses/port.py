@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import pyarrow as pa
 
@@ -219,6 +219,13 @@ class Dialect(Protocol):
         """Predicate: the registry's `metadata`, given as an expression, says that the model is complete."""
 
 
+class Part(NamedTuple):
+    """A partition of a table of ours: which, from 0, of how many."""
+
+    number: int
+    of: int
+
+
 class Warehouse(Protocol):
     """An open connection to one warehouse."""
 
@@ -255,7 +262,7 @@ class Warehouse(Protocol):
         """Make a table of ours from a SELECT and return its row count.
 
         It appears whole or not at all. A table of that name is replaced; the SELECT may read it. `partitioned` lays
-        it out for `stream_partition`: it has the columns `_id` and `_part`.
+        it out for `stream_partition`, where that takes any doing: it has the columns `_id` and `_part`.
         """
 
     def put_ids(self, name: str, ids: Sequence[str]) -> int:
@@ -269,13 +276,17 @@ class Warehouse(Protocol):
     def stream(self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         """Run a query and yield its result in Arrow batches of at most about `batch_rows`, in flat memory."""
 
-    def stream_partition(
-        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield a partitioned table's rows whose `_part` is `number`: `_id`, then the expressions, in Arrow batches.
+    def partition_sizes(self, name: str, partitions: int) -> list[int]:
+        """Return the rows of each partition of a partitioned table, by number."""
 
-        Each id is in the table once, and none is null. Reading every partition scans the table about once. While the
-        caller works on a batch, no transaction stays open in the warehouse.
+    def stream_partition(
+        self, name: str, part: Part, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a partition: `_id`, then the expressions, in Arrow batches.
+
+        Each id is in the table once, and none is null. `_part` tells a row's partition, or its position does where
+        a table never changes. Reading every partition scans the table about once. While the caller works on a batch,
+        no transaction stays open in the warehouse.
         """
 
     def tables(self, prefix: str) -> list[str]:

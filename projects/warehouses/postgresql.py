@@ -24,6 +24,7 @@ from projects.warehouses.port import (
     Dialect,
     GrantMissing,
     LogOwner,
+    Part,
     QueryCancelled,
     QueryFailed,
     Relation,
@@ -139,14 +140,20 @@ class PostgreSQLWarehouse:
                 self.cancel()
                 raise
 
+    def partition_sizes(self, name: str, partitions: int) -> list[int]:
+        """Count the rows of each partition."""
+        rows = self.fetch(f'SELECT "_part", count(*) FROM {self.dialect.snapshot(name)} GROUP BY "_part"')
+        found = {number: count for number, count in rows if isinstance(count, int)}
+        return [found.get(number, 0) for number in range(partitions)]
+
     def stream_partition(
-        self, name: str, number: int, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
+        self, name: str, part: Part, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
     ) -> Generator[pa.RecordBatch, None, None]:
         """Yield a partition's rows, read page by page: each page is a statement of its own, done before its rows go on.
 
         So the warehouse sees no long transaction, however long the rows take to be loaded.
         """
-        page: pages.Page | None = pages.Page(self.dialect.snapshot(name), number, expressions)
+        page: pages.Page | None = pages.Page(self.dialect.snapshot(name), part.number, expressions)
         while page is not None:
             with self._index_order():
                 batches = list(self.stream(page.query(), batch_rows=batch_rows))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import duckdb
 import pytest
 from django.utils import timezone
 
@@ -53,18 +52,6 @@ def test_a_sync_without_changes_writes_nothing_but_its_bookkeeping(world):
     assert (run.state, run.written, run.deleted, run.partitions.count()) == (RunState.SUCCEEDED, 0, 0, 0)
     assert after == before
     assert world.bookkeeping() == {"marker"}
-
-
-def test_only_a_snapshot_that_is_read_by_partition_is_laid_out_by_it(world, settings):
-    def laid_out(run: SyncRun) -> bool:
-        [file] = settings.SNAPSHOT_DIR.rglob(f"{run.snapshot}.duckdb")
-        with duckdb.connect(file, read_only=True) as connection:
-            parts = [part for (part,) in connection.execute("SELECT _part FROM data ORDER BY rowid").fetchall()]
-        assert len(set(parts)) == 3
-        return parts == sorted(parts)
-
-    assert laid_out(world.sync())
-    assert not laid_out(world.sync())
 
 
 def test_columns_left_out_of_the_comparison_cost_no_write(world):

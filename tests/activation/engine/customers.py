@@ -16,7 +16,7 @@ from activation.engine.encoding import Encoder
 from activation.engine.rows import bulk, pairs
 from activation.engine.snapshots import SnapshotPlan, partition_sizes, read_deletes, read_upserts, table_name, values
 from projects.warehouses.duckdb import DuckDBWarehouse
-from projects.warehouses.port import Relation, Warehouse
+from projects.warehouses.port import Part, Relation, Warehouse
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
 from tests.postgres import PostgresServer
 
@@ -106,7 +106,9 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
     read = values(customer.warehouse.dialect, the_plan.columns)
     with Encoder(prefix=PREFIX, values=read) as encoder:
         for number in range(partitions):
-            for batch in read_upserts(customer.warehouse, the_plan, snapshot=snapshot, number=number):
+            for batch in read_upserts(
+                customer.warehouse, the_plan, snapshot=snapshot, part=Part(number, of=partitions)
+            ):
                 encoded = encoder.encode(batch)
                 keys: Sequence[str] = encoded.column("key").to_pylist()
                 found += zip(
@@ -115,7 +117,12 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
     for number in range(partitions):
         for field in (None, FIELD):
             reading = upserts.reading(
-                customer.warehouse, the_plan, name=snapshot, number=number, prefix=PREFIX, field=field
+                customer.warehouse,
+                the_plan,
+                name=snapshot,
+                part=Part(number, of=partitions),
+                prefix=PREFIX,
+                field=field,
             )
             with reading as (encoder, batches):
                 for batch in batches:
@@ -133,7 +140,7 @@ def gone(customer: Customer, deletes: str, partitions: int = 1) -> list[str]:
     """Read a table of deletes, partition by partition."""
     found: list[str] = []
     for number in range(partitions):
-        for batch in read_deletes(customer.warehouse, deletes, number):
+        for batch in read_deletes(customer.warehouse, deletes, Part(number, of=partitions)):
             found += batch.column("_id").to_pylist()
     return sorted(found)
 

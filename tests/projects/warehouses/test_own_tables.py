@@ -8,7 +8,7 @@ import pytest
 
 from projects.warehouses import postgresql_pages
 from projects.warehouses.duckdb import DuckDBWarehouse
-from projects.warehouses.port import Column, Warehouse, WarehouseError
+from projects.warehouses.port import Column, Part, Warehouse, WarehouseError
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
 from tests.postgres import PostgresServer
 
@@ -168,7 +168,7 @@ def test_partitions_are_streamed_whole_and_each_row_once(warehouse: Warehouse) -
     assert warehouse.create(OTHER, people(warehouse), partitioned=True) == 60_000
     seen: set[str] = set()
     for number in range(3):
-        batches = list(warehouse.stream_partition(OTHER, number, ["c0 + 1", "c1"], batch_rows=1_000))
+        batches = list(warehouse.stream_partition(OTHER, Part(number, of=3), ["c0 + 1", "c1"], batch_rows=1_000))
         assert max(batch.num_rows for batch in batches) <= 2_048
         rows = pa.Table.from_batches(batches)
         assert rows.schema.names == ["_id", "v0", "v1"]
@@ -177,16 +177,16 @@ def test_partitions_are_streamed_whole_and_each_row_once(warehouse: Warehouse) -
         assert rows.column(1).to_pylist() == [int(row_id.split()[1].rstrip("'")) + 1 for row_id in found]
         seen.update(found)
     assert len(seen) == 60_000
-    assert sum(batch.num_rows for batch in warehouse.stream_partition(OTHER, 3)) == 0
+    assert warehouse.partition_sizes(OTHER, 3) == [20_000] * 3
 
 
 def test_odd_ids_are_streamed_as_they_are(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql_pages, "MOST_ROWS", 1)
     warehouse.put_ids(IDS, ODD)
     warehouse.create(
-        OTHER, f'SELECT "_id", 7 AS "_part" FROM {warehouse.dialect.snapshot(IDS)}', partitioned=True, uses=[IDS]
+        OTHER, f'SELECT "_id", 0 AS "_part" FROM {warehouse.dialect.snapshot(IDS)}', partitioned=True, uses=[IDS]
     )
-    batches = warehouse.stream_partition(OTHER, 7)
+    batches = warehouse.stream_partition(OTHER, Part(0, of=1))
     assert sorted(row_id for batch in batches for row_id in batch.column(0).to_pylist()) == sorted(ODD)
 
 

@@ -68,7 +68,7 @@ def test_reading_every_partition_scans_the_table_about_once(place: Place) -> Non
         read = sum(
             batch.num_rows
             for number in range(PARTITIONS)
-            for batch in warehouse.stream_partition(TABLE, number, ["c0", "c1"])
+            for batch in warehouse.stream_partition(TABLE, port.Part(number, of=PARTITIONS), ["c0", "c1"])
         )
     [(pages,)] = place.owner.execute("SELECT relpages FROM pg_class WHERE relname = %s", [TABLE])
     place.owner.execute("SELECT pg_sleep(1.1)")  # a session that ends hands in its counts
@@ -82,13 +82,15 @@ def test_reading_every_partition_scans_the_table_about_once(place: Place) -> Non
 
 def test_no_transaction_is_open_while_a_batch_is_worked_on(place: Place) -> None:
     with PostgreSQLWarehouse(place.settings) as warehouse:
-        for _ in warehouse.stream_partition(TABLE, 1, ["c0"], batch_rows=5_000):
+        for _ in warehouse.stream_partition(TABLE, port.Part(1, of=PARTITIONS), ["c0"], batch_rows=5_000):
             assert place.open_transactions() == 0
 
 
 def test_other_statements_may_run_and_a_partition_may_be_left_early(place: Place) -> None:
     with PostgreSQLWarehouse(place.settings) as warehouse:
-        one, two = (warehouse.stream_partition(TABLE, number, batch_rows=1_000) for number in (0, 1))
+        one, two = (
+            warehouse.stream_partition(TABLE, port.Part(number, of=PARTITIONS), batch_rows=1_000) for number in (0, 1)
+        )
         assert next(one).column(0)[0] != next(two).column(0)[0]
         assert warehouse.fetch("SELECT 1") == [(1,)]
         rest = sum(batch.num_rows for batch in one)
@@ -145,7 +147,7 @@ def cut_after(size: int, place: Place) -> Iterator[PostgreSQLWarehouse]:
 def test_a_connection_that_drops_in_the_middle_is_a_transient_fault(place: Place, size: int) -> None:
     with cut_after(size, place) as warehouse:
         with pytest.raises(port.WarehouseUnreachable) as failed:
-            list(warehouse.stream_partition(TABLE, 2, ["c0", "c1"]))
+            list(warehouse.stream_partition(TABLE, port.Part(2, of=PARTITIONS), ["c0", "c1"]))
         assert failed.value.transient
 
 
