@@ -183,7 +183,8 @@ def done(run: SyncRun) -> int:
 
 def writing(client: redis.Redis) -> bool:
     """Whether chunks were sent that the server has not answered."""
-    return any(entry["cmd"] == "evalsha" and "b" in entry["flags"] for entry in client.client_list())
+    written = {"evalsha", "hset", "exec"}
+    return any(entry["cmd"] in written and "b" in entry["flags"] for entry in client.client_list())
 
 
 def served(world: World) -> dict[str, dict[str, object]]:

@@ -84,7 +84,7 @@ def test_missing_rights_come_with_the_line_that_grants_them_to_who_uses_these_ke
     )
     destination.settings = {**destination.settings, "clusterMode": True}
     destination.save()
-    assert "+@connection +cluster|slots" in text(viewer.client.get(address(runs[-1])))
+    assert "+@transaction +cluster|slots" in text(viewer.client.get(address(runs[-1])))
 
 
 def test_a_certificate_is_told_by_what_is_wrong_with_it(runs, admin):
