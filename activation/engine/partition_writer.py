@@ -31,7 +31,7 @@ from activation.engine.readers import Readers
 from activation.engine.replies import fault
 from activation.engine.rows import Rows, bulk, pairs
 from activation.engine.scripts import CHUNK, CHUNK_OF_DOCUMENTS, WITNESS, Script
-from activation.engine.transactions import Commands, Transactions
+from activation.engine.transactions import Transactions
 
 LARGEST_VALUE = 16_000_000
 # Answers of a server that changed its role or loads its data: what it acknowledged before may be gone.
@@ -218,15 +218,14 @@ class PartitionWriter:
     def _in_transactions(self, chunks: Sequence[Chunk]) -> set[int]:
         """Write what are commands, as far as all goes well; return the numbers of the chunks that are written."""
         numbers = [number for number, chunk in enumerate(chunks) if chunk.commands]
-        some = [Commands(len(chunks[number].positions), chunks[number].body) for number in numbers]
-        if self._transactions is None or not some:
+        if self._transactions is None or not numbers:
             return set()
         if not self._serves_readers():
-            return set(compress(numbers, self._transactions.write(some)))
+            return set(compress(numbers, self._transactions.write([chunks[number] for number in numbers])))
         done: set[int] = set()
-        for number, commands in zip(numbers, some, strict=True):
+        for number in numbers:
             started = time.monotonic()
-            if not all(self._transactions.write([commands])):
+            if not all(self._transactions.write([chunks[number]])):
                 break
             done.add(number)
             self._leave_room(started)

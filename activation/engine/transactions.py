@@ -9,23 +9,15 @@ A cluster takes no transaction over several slots, so its chunks are scripts alw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from activation.engine.bookkeeping import Claim
 from activation.engine.channel import Channel, packed
+from activation.engine.chunks import Chunk
 from activation.engine.errors import DestinationError
 from activation.engine.rows import bulk
 
 _EXEC = packed([("EXEC",)])
 _ONE_IS_ZERO = bytes.maketrans(b"1", b"0")
-
-
-@dataclass(frozen=True)
-class Commands:
-    """HSETs to be written together: how many, and their bytes."""
-
-    count: int
-    body: bytes | memoryview
 
 
 class Transactions:
@@ -45,21 +37,21 @@ class Transactions:
             return False
         return not isinstance(self._channel.ask("EXEC"), DestinationError) and watched == b"OK"
 
-    def write(self, some: Sequence[Commands]) -> list[bool]:
-        """Write each in a transaction of its own; tell which of them are written to the last row.
+    def write(self, chunks: Sequence[Chunk]) -> list[bool]:
+        """Write chunks of commands, each in a transaction of its own; tell which of them are written to the last row.
 
         The others may be in part, and are to be written otherwise. Raises `DestinationError` with the connection.
         """
-        written = [False] * len(some)
+        written = [False] * len(chunks)
         self._channel.send([self._opening], commands=3)
         is_open = self._is_open()
-        for place, commands in enumerate(some):
+        for place, chunk in enumerate(chunks):
             if not is_open:
                 break
-            last = place == len(some) - 1
+            count, last = len(chunk.positions), place == len(chunks) - 1
             closing = _EXEC if last else _EXEC + self._opening
-            self._channel.send([commands.body, closing], commands=commands.count + (1 if last else 4))
-            written[place], is_open = self._ended(commands.count, last=last)
+            self._channel.send([chunk.body, closing], commands=count + (1 if last else 4))
+            written[place], is_open = self._ended(count, last=last)
         return written
 
     def _ended(self, count: int, *, last: bool) -> tuple[bool, bool]:

@@ -107,3 +107,4 @@ def test_a_try_that_never_ends_lets_another_one_try(circuit, clock):
 def test_without_a_limit_it_never_opens(clock):
     never = Circuit(0, rest=0.5, first_rest=0.1, clock=clock)
     fail(never, 100)
+    assert not refuses(never)
