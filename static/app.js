@@ -145,12 +145,24 @@
     });
   };
 
-  const enhance = (scope) => {
-    showScrollers(scope);
+  /* What changes how much room a page takes. */
+  const settle = (scope) => {
     showTimes(scope);
     showMoments(scope);
-    showTheme(scope);
     showDependents(scope);
+  };
+
+  /* A page that arrives in parts is drawn in parts: each is settled before it is seen, so that nothing jumps. */
+  const arriving = new MutationObserver(() => {
+    settle(document);
+    arriving.takeRecords(); // of what was just settled
+  });
+  arriving.observe(root, { childList: true, subtree: true });
+
+  const enhance = (scope) => {
+    showScrollers(scope);
+    settle(scope);
+    showTheme(scope);
     const summary = scope.querySelector("[data-error-summary]");
     if (summary) summary.focus();
   };
@@ -184,6 +196,7 @@
     if (event.key === "Enter" && event.target.matches("[data-filters-traits]")) event.preventDefault();
   });
   document.addEventListener("DOMContentLoaded", () => {
+    arriving.disconnect();
     enhance(document);
     showPresentTab();
   });

@@ -8,6 +8,8 @@ import pytest
 from tests.browser.visitor import NARROW, WIDE
 
 TOKYO = "Asia/Tokyo"
+# As a page arrives over a slow line: its upper parts are seen before the rest is there.
+_SLOWLY = {"offline": False, "latency": 20, "downloadThroughput": 6000, "uploadThroughput": 50_000}  # ms, bytes/s
 STILL = 0.01  # of what Web Vitals call a good page, a tenth
 # How much of the page jumped since it was opened, as a browser counts it.
 _JUMPED = """() => new Promise((done) => {
@@ -61,6 +63,9 @@ def test_times_are_told_in_the_readers_zone_with_utc_on_hover(installation):
 def test_no_page_jumps_once_it_is_seen(served, visitor):
     home = "/o/northlight"
     there = f"{home}/destinations/{served.destination}"
+    line = visitor.page.context.new_cdp_session(visitor.page)
+    line.send("Network.enable")
+    line.send("Network.emulateNetworkConditions", _SLOWLY)
     for size in (WIDE, NARROW):
         visitor.page.set_viewport_size(size)
         for path in (

@@ -59,6 +59,8 @@ _MISSING = """() => {
     };
     return Object.keys(must).filter((what) => !must[what]);
 }"""
+# A page hears of its new size with the next frame, and arranges itself in that one.
+_NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -141,9 +143,11 @@ class Visitor:
     def _look_at(self, size: ViewportSize, scheme: Literal["light", "dark"]) -> None:
         self.page.set_viewport_size(size)
         self.page.emulate_media(color_scheme=scheme)
+        self.page.evaluate(_NEXT_FRAME)
         where = f"{self.path} ({scheme}, {size['width']} wide)"
         assert self.page.evaluate(SIDEWAYS) == 0, f"{where} scrolls sideways"
-        assert axe_finds(self.page) == [], where
+        found = axe_finds(self.page)
+        assert not found, f"{where}: {found}"
 
     def wait_for(self, locator: Locator) -> None:
         """Wait for what the page shows by itself as work goes on; without JavaScript, load it anew until it does."""
@@ -166,9 +170,12 @@ class Visitor:
 
 
 def axe_finds(page: Page) -> list[str]:
-    """Return what axe finds wrong with a page as it is shown."""
-    found = Axe().run(page, options=_AXE)
-    return [found.generate_report()] if found.violations_count else []
+    """Return what axe finds wrong with a page as it is shown, and still finds when the page has come to rest."""
+    if Axe().run(page, options=_AXE).violations_count:
+        page.wait_for_timeout(500)
+        found = Axe().run(page, options=_AXE)
+        return [found.generate_report()] if found.violations_count else []
+    return []
 
 
 @contextmanager
