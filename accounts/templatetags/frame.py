@@ -26,7 +26,7 @@ class Place:
     label: str
     icon: str
     url_name: str
-    path: str  # what follows the organisation's slug in every address of the place
+    paths: tuple[str, ...]  # what follows the organisation's slug in every address of the place
     permission: Permission = Permission.VIEW
 
 
@@ -47,12 +47,12 @@ class OtherOrganisation:
 
 
 PLACES = (
-    Place("Overview", "overview", "accounts:overview", ""),
-    Place("Projects", "projects", "projects:list", "projects/"),
-    Place("Destinations", "destinations", "activation:destinations", "destinations/"),
-    Place("Warehouses", "warehouses", "projects:warehouses", "warehouses/"),
-    Place("Audit log", "audit", "accounts:audit", "audit-log/", Permission.SEE_AUDIT_LOG),
-    Place("Settings", "settings", "accounts:account", "settings/"),
+    Place("Overview", "overview", "accounts:overview", ()),
+    Place("Projects", "projects", "projects:list", ("projects/", "sources/", "syncs/", "previews/")),
+    Place("Destinations", "destinations", "activation:destinations", ("destinations/",)),
+    Place("Warehouses", "warehouses", "projects:warehouses", ("warehouses/", "checks/")),
+    Place("Audit log", "audit", "accounts:audit", ("audit-log/",), Permission.SEE_AUDIT_LOG),
+    Place("Settings", "settings", "accounts:account", ("settings/",)),
 )
 THEMES = ("light", "dark")
 
@@ -136,4 +136,4 @@ def _url(url_name: str, organisation: Organisation) -> str:
 def _current(place: Place, rest: str, exact: bool) -> str:  # noqa: FBT001 - private, read beside its call
     if exact:
         return "page"
-    return "true" if place.path and rest.startswith(place.path) else ""
+    return "true" if rest.startswith(place.paths) else ""
