@@ -232,14 +232,14 @@ def pagination(
 
 
 @register.inclusion_tag("components/column.html", takes_context=True)
-def column(context: RequestContext, name: str, label: str) -> dict[str, str]:
-    """Head a column that sorts the table by `?sort=name`, and back by `?sort=-name`."""
+def column(context: RequestContext, name: str, label: str, *, right: bool = False) -> dict[str, object]:
+    """Head a column that sorts the table by `?sort=name`, and back by `?sort=-name`; one of numbers is set right."""
     address = context["request"].GET.dict()
     present = address.get("sort", "")
     direction = {name: "ascending", f"-{name}": "descending"}.get(present, "")
     address["sort"] = f"-{name}" if present == name else name
     address.pop("page", None)
-    return {"label": label, "direction": direction, "url": "?" + urlencode(address)}
+    return {"label": label, "direction": direction, "url": "?" + urlencode(address), "right": right}
 
 
 @register.inclusion_tag("components/form_fields.html", takes_context=True)

@@ -164,6 +164,11 @@ def test_a_column_sorts_one_way_then_the_other():
     assert 'href="?sort=-name"' in descending
 
 
+def test_a_column_of_numbers_is_headed_above_them():
+    assert '<th scope="col" class="right">' in shown("{% column 'rows' 'Rows' right=True %}")
+    assert '<th scope="col">' in shown("{% column 'name' 'Name' %}")
+
+
 class AForm(forms.Form):
     address = forms.CharField(help_text="e.g. localhost:6379")
     password = forms.CharField(widget=forms.PasswordInput, required=False)
