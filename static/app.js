@@ -65,6 +65,7 @@
 
   const relativeWords = (date) => {
     let value = (date.getTime() - Date.now()) / 1000;
+    if (Math.abs(value) < 5) return "just now"; // as the server says
     const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
     for (const [unit, size] of UNITS) {
       if (Math.abs(value) < size) return words.format(Math.trunc(value), unit);
@@ -94,9 +95,9 @@
     scope.querySelectorAll("time[data-moment]").forEach((element) => {
       const style = MOMENTS[element.dataset.moment] || MOMENTS.hour;
       const date = new Date(element.dateTime);
-      element.title = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) + ` (${element.title})`;
+      element.dataset.utc ??= element.title;
+      element.title = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) + ` (${element.dataset.utc})`;
       element.textContent = date.toLocaleString("en-GB", style);
-      delete element.dataset.moment;
     });
   };
 

@@ -18,6 +18,16 @@ _JUMPED = """() => new Promise((done) => {
     new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
     setTimeout(() => done(sum), 300);
 })"""
+# A page of which a part arrives, and the rest once the script has settled what is there.
+_IN_PARTS = """async ([script, before, after]) => {
+    document.open();
+    document.write(`<!DOCTYPE html><script src="${script}"></script>`);
+    while (!document.documentElement?.matches(".js")) await new Promise((done) => setTimeout(done, 10));
+    document.write(before);
+    await new Promise((done) => setTimeout(done, 50));
+    document.write(after);
+    document.close();
+}"""
 _SAME_COLOURS = """() => [...document.querySelectorAll("main button, main [role=button], main .badge, main input")]
     .filter((element) => getComputedStyle(element).color === getComputedStyle(element).backgroundColor)
     .map((element) => element.outerHTML)"""
@@ -76,3 +86,16 @@ def test_no_page_jumps_once_it_is_seen(served, visitor):
             visitor.goto(path)
             jumped = visitor.page.evaluate(_JUMPED)
             assert jumped < STILL, f"{path} jumps by {jumped} at {size['width']} px"
+
+
+def test_a_time_that_arrives_in_two_parts_is_told_once(visitor):
+    page = visitor.page
+    script = page.locator("script[src*=app]").first.get_attribute("src")
+    for kind, told in (("data-moment=day", "28 Nov"), ("data-relative", "Nov 28, 2025")):
+        start = f'<time datetime="2025-11-28T12:00:00Z" title="2025-11-28 12:00 UTC" {kind}>'
+        for before, after in ((start, "28 November</time>"), (f"{start}28 Nov", "ember</time>")):
+            visitor.goto("/")
+            page.evaluate(_IN_PARTS, [script, before, after])
+            shown = page.locator("time")
+            assert shown.inner_text().partition(", 12")[0] == told
+            assert str(shown.get_attribute("title")).count("UTC)") == 1
