@@ -70,6 +70,7 @@ class NewTokenForm(forms.Form):
     def __init__(self, *args: Any, own_role: Role, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
+        self.fields["expires_on"].shown_with = f"expiry={CUSTOM}"  # type: ignore[attr-defined]  # read by form_field
         role = self.fields["role"]
         assert isinstance(role, forms.ChoiceField)
         role.choices = [(choice.value, choice.label) for choice in roles.up_to(own_role)]

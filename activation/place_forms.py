@@ -89,7 +89,9 @@ class EditForm(ServerForm):
     @property
     def folded(self) -> list[forms.BoundField]:
         """The fields under *More settings*; nothing to remove, nothing to ask."""
-        return [field for field in super().folded if field.name != "forget" or self.kept]
+        forget = self.fields["forget"]
+        assert isinstance(forget, forms.MultipleChoiceField)
+        return [field for field in super().folded if field.name != "forget" or forget.choices]
 
 
 class NameForm(forms.Form):

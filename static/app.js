@@ -105,7 +105,7 @@
   const holds = (form, rule) => {
     const [name, value] = rule.split("=");
     const inputs = [...form.querySelectorAll(`[name="${name}"]`)];
-    const checked = inputs.filter((input) => input.checked);
+    const checked = inputs.filter((input) => input.checked || input.matches("select"));
     if (value === "off") return checked.length === 0;
     if (value === "on") return checked.length > 0;
     return checked.some((input) => input.value === value);

@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from django import forms, template
 from django.contrib.messages import constants as levels
 from django.contrib.messages.storage.base import Message
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.paginator import Page
-from django.forms.utils import ErrorDict
 from django.template.context import Context, RequestContext
 from django.template.loader import render_to_string
 from django.templatetags.static import static
@@ -272,7 +272,7 @@ def form_field(field: forms.BoundField) -> dict[str, object]:
 @register.inclusion_tag("components/error_summary.html", takes_context=True)
 def error_summary(context: Context, form: forms.BaseForm) -> dict[str, object]:
     """List a form's problems, each linked to its field, and lead to the guide of the page."""
-    problems = [problem for name, errors in _errors(form).items() for problem in _problems(form, name, errors)]
+    problems = [problem for name, errors in _errors(form) for problem in _problems(form, name, errors)]
     title = "There is a problem" if len(problems) == 1 else f"There are {len(problems)} problems"
     return {"title": title, "problems": problems, "request": context.get("request")}
 
@@ -285,8 +285,9 @@ def _fact(value: object) -> object:
     return time(value) if isinstance(value, datetime) else value
 
 
-def _errors(form: forms.BaseForm) -> ErrorDict:
-    return form.errors
+def _errors(form: forms.BaseForm) -> list[tuple[str, Iterable[object]]]:
+    """List what is wrong with all fields together, then with each, in their order."""
+    return [(name, form.errors[name]) for name in (NON_FIELD_ERRORS, *form.fields) if name in form.errors]
 
 
 def _problems(form: forms.BaseForm, name: str, errors: Iterable[object]) -> Iterable[dict[str, str]]:

@@ -196,6 +196,14 @@ def test_a_form_shows_label_help_and_error_and_a_summary_that_links_to_the_field
     assert 'name="hidden"' in page
 
 
+def test_a_summary_of_problems_is_in_the_order_of_the_fields():
+    form = AForm({"address": "", "password": "typed", "kind": "c"})
+    form.add_error("password", "Too short.")  # as what is checked last, which fields above it were not
+    page = shown("{% error_summary form %}", form=form)
+    said = ("do not go together", "#id_address", "#id_password", "#id_kind")
+    assert [page.index(words) for words in said] == sorted(page.index(words) for words in said)
+
+
 def test_a_secret_that_is_set_says_so_and_is_never_written_into_the_page():
     form = AForm({"address": "x", "kind": "a", "password": "typed"})
     form.fields["password"].stored = True  # type: ignore[attr-defined]  # how a form says that a secret is set

@@ -81,6 +81,7 @@ class TestEditing:
         assert "A value is set. Leave this empty to keep it." in page
         assert not [name for name in ("password", "clientKey", "clientCertificate") if secrets[name] in page]
 
+        assert "Remove what is set" in page
         typed = {"address": redis_server.address, "forget": "clientKey"}
         try_out(admin.client, destination, typed)
 
@@ -89,6 +90,11 @@ class TestEditing:
             "password": redis_server.password,
             "clientCertificate": "PEM-TEXT",
         }
+
+    def test_where_nothing_is_set_there_is_nothing_to_remove(self, destination, admin):
+        for secrets in ({}, {"password": ""}):
+            destinations.update_credentials(destination, credentials=secrets, by=admin.actor, now=timezone.now())
+            assert "Remove what is set" not in text(admin.client.get(address(destination)))
 
     def test_another_place_is_refused_and_gets_no_stored_secret(self, destination, redis_server, admin):
         for typed in (
