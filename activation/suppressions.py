@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from accounts import audit, vault
@@ -29,6 +29,11 @@ from activation.models import Activation, DeletedProfilesPolicy, RedisDestinatio
 # A delete that is just being made by the process that was asked for it is left to that process.
 RETRY_AFTER = timedelta(seconds=5)
 RETRIED_AT_ONCE = 500
+# In SQL, because a sync asks after each write, where making the statement took twenty times as long as running it.
+_SINCE = """
+SELECT sequence, key_version, digest, sealed_checksum, lifted_at IS NULL FROM activation_suppression
+WHERE destination_id = %s AND sequence > %s ORDER BY sequence
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -130,17 +135,15 @@ def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
     Call it again with that number for what came later; with 0 for all of them. One whose secret is not set any more
     has no mark: nobody could tell its key.
     """
-    rows = list(
-        Suppression.objects.filter(destination_id=destination_id, sequence__gt=sequence)
-        .order_by("sequence")
-        .values_list("sequence", "key_version", "digest", "sealed_checksum", "lifted_at")
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_SINCE, (destination_id, sequence))
+        rows = cursor.fetchall()
     last = rows[-1][0] if rows else sequence
     secrets: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
     return last, [
         Mark(profiles.sealed_checksum(secrets[version], digest, sealed), digest)
-        for _, version, digest, sealed, lifted_at in rows
-        if lifted_at is None and version in secrets
+        for _, version, digest, sealed, stands in rows
+        if stands and version in secrets
     ]
 
 

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from activation.engine.channel import Reply
 from activation.engine.connection import Deployment
 from activation.engine.errors import DestinationBusy, DestinationError, DestinationMisconfigured, ScriptsRefused
 from activation.engine.node import Node
+from activation.engine.replies import Reply
 from activation.engine.scripts import BEGIN, CLOSE, FINISH, MARK, MOVE, Script
 from activation.engine.slots import SLOTS, TAGS, spaced_tags, tag_of
 
@@ -78,7 +78,7 @@ class Ledger:
         self._deployment = deployment
         self._bookkeeping = bookkeeping
         cluster = deployment.settings.cluster_mode
-        self._spaced = spaced_tags() if cluster else spaced_tags()[:1]
+        self._spaced = spaced_tags() if cluster else (tag_of(0),)
         self._begun = frozenset(self._spaced)
         self._known: tuple[list[Node] | None, dict[Node, str]] = (None, {})
         if cluster and "{" in bookkeeping.key("", "").partition(":_activation:")[0]:

@@ -9,11 +9,10 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis import exceptions
-from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
 from redis.connection import Connection
 
 from activation.engine import tls
@@ -26,12 +25,12 @@ from activation.engine.errors import (
     DestinationUnreachable,
     Redirected,
 )
+from activation.engine.parser import NOT_ENOUGH_DATA, Parser, Usual
 from activation.engine.redis_settings import RedisSettings
-from activation.engine.replies import code_of, fault
+from activation.engine.replies import Reply, code_of, fault
 from projects.warehouses.addresses import AddressError, NameUnknown
 
 Command = Sequence[str | bytes | int]
-Reply = Any  # what RESP2 holds: bytes, int, None or a list of these
 
 
 @dataclass(frozen=True)
@@ -48,79 +47,6 @@ class Limits:
     trip_after: int = 0
     rest: float = 0.5
     first_rest: float = 0.1
-
-
-class Usual(Protocol):
-    """The bytes that replies are made of when all goes well."""
-
-    size: int
-
-    def fits(self, received: bytearray) -> bool:
-        """Tell whether what was received so far is their beginning."""
-
-
-class _Parser(_HiredisParser):
-    """redis-py's parser, which also hands out what it holds without asking the socket."""
-
-    _held: Reply = NOT_ENOUGH_DATA
-
-    def replies_at_hand(self, most: int) -> list[Reply]:
-        """Return up to `most` replies that have come already; an error among them is kept for `read_response`."""
-        replies: list[Reply] = []
-        reader: Any = self._reader
-        if reader is None:  # an error reply made redis-py close the connection
-            return replies
-        gets = reader.gets
-        for _ in range(most):
-            reply = gets()
-            if reply is NOT_ENOUGH_DATA:
-                break
-            if isinstance(reply, Exception):
-                self._held = reply
-                break
-            replies.append(reply)
-        return replies
-
-    def read_response(self, *arguments: Any, **options: Any) -> Reply:
-        """Return the next reply as redis-py does."""
-        if self._held is NOT_ENOUGH_DATA:
-            return super().read_response(*arguments, **options)
-        held, self._held = self._held, NOT_ENOUGH_DATA
-        first = held[0] if isinstance(held, list) else held
-        if isinstance(first, exceptions.ConnectionError):
-            raise first
-        return held
-
-    def plain_reply(self) -> Reply:
-        """Return the next reply in a third of the time, or nothing when it is one that `read_response` must judge."""
-        reader: Any = self._reader
-        if reader is None or self._held is not NOT_ENOUGH_DATA:
-            return NOT_ENOUGH_DATA
-        while (reply := reader.gets()) is NOT_ENOUGH_DATA:
-            received = self._sock.recv_into(self._buffer)
-            if not received:
-                raise exceptions.ConnectionError
-            reader.feed(self._buffer, 0, received)
-        if isinstance(reply, Exception) or (type(reply) is list and reply and isinstance(reply[0], Exception)):
-            self._held = reply
-            return NOT_ENOUGH_DATA
-        return reply
-
-    def take_usual(self, usual: Usual) -> bool:
-        """Receive replies without looking at each; tell whether they were as usual, or are kept for `read_response`."""
-        reader: Any = self._reader
-        if reader is None or self._held is not NOT_ENOUGH_DATA or reader.has_data():
-            return False
-        received = bytearray()
-        while len(received) < usual.size:
-            count = self._sock.recv_into(self._buffer)
-            if not count:
-                raise exceptions.ConnectionError
-            received += memoryview(self._buffer)[:count]
-            if len(received) > usual.size or not usual.fits(received):
-                reader.feed(received)
-                return False
-        return True
 
 
 class _Connection(Connection):
@@ -141,7 +67,7 @@ class _Connection(Connection):
             socket_connect_timeout=limits.connect,
             socket_timeout=limits.command,
             protocol=2,
-            parser_class=_Parser,
+            parser_class=Parser,
             driver_info=None,
         )
 
@@ -170,7 +96,7 @@ class _Connection(Connection):
         return self.read_response() if reply is NOT_ENOUGH_DATA else reply
 
     def take_usual(self, usual: Usual) -> bool:
-        """Receive replies as `_Parser.take_usual` does."""
+        """Receive replies as `Parser.take_usual` does."""
         try:
             taken: bool = self._parser.take_usual(usual)
         except BaseException:

@@ -6,9 +6,10 @@ A server serves nobody else during such a step, so chunks stay small in rows and
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from activation.engine.channel import Channel, Reply
+from activation.engine.channel import Channel
 from activation.engine.errors import DestinationError
 from activation.engine.node import Node
+from activation.engine.replies import Reply
 from activation.engine.rows import Rows, bulk, cut
 
 CHUNK_ROWS = 200
@@ -64,7 +65,7 @@ def chunks_of(node: Node, rows: Rows, positions: Sequence[int]) -> Iterator[Chun
     writes, removes = rows.split()
     start, most = 0, CHUNK_COMMANDS if rows.commands else CHUNK_ROWS
     for count, body in cut(rows.take(writes).packed, rows=most, size=CHUNK_BYTES):
-        where = [positions[n] for n in writes[start : start + count]]
+        where = [positions[n] for n in writes[start : start + count]] if removes else positions[start : start + count]
         yield Chunk(node, where, removes=False, commands=rows.commands, body=body)
         start += count
     for first in range(0, len(removes), CHUNK_ROWS):

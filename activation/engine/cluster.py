@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from activation.engine.channel import Reply
 from activation.engine.errors import DestinationBusy, DestinationError
 from activation.engine.node import Node
 from activation.engine.nodes import Nodes
+from activation.engine.replies import Reply
 from activation.engine.slots import SLOTS, slot_of
 from activation.engine.topology import Remembered, most_telling
 

@@ -7,7 +7,7 @@ what a person typed.
 
 from collections.abc import Sequence
 
-from activation.engine.channel import Command, Limits, Reply
+from activation.engine.channel import Command, Limits
 from activation.engine.cluster import Cluster
 from activation.engine.errors import (
     CertificateRefused,
@@ -25,6 +25,7 @@ from activation.engine.node import Node, NotAtHand
 from activation.engine.nodes import Nodes
 from activation.engine.redis_settings import RedisSettings, SettingsInvalid
 from activation.engine.replicas import Replicas
+from activation.engine.replies import Reply
 from activation.engine.sentinel import Sentinels, require_primary
 from activation.engine.topology import OneServer, Topology
 from projects.warehouses.addresses import AddressPolicy

@@ -80,11 +80,13 @@ class Encoder:
         without = pc.if_else(suppressed, pa.scalar(None, text.type), text)
         return pa.RecordBatch.from_arrays([key, without, suppressed], names=OUTPUT.names).cast(OUTPUT)
 
-    def pack(self, batch: pa.RecordBatch) -> Rows:
+    def pack(self, batch: pa.RecordBatch | pa.Table) -> Rows:
         """Return a batch's rows as Redis reads them, in its order; suppressed ones as rows to be removed.
 
         A call costs some milliseconds beside what the rows cost: give thousands at a time.
         """
+        if isinstance(batch, pa.Table):
+            batch = _one_batch(batch)
         ids = _plain_column(batch.column(0)).cast(pa.string())
         if batch.num_rows == 0:
             return Rows.gone(self._prefix, ids)
@@ -135,7 +137,7 @@ class Packed:
         """Take further profiles as suppressed from the next batch on."""
         self._kept_out.add(marks)
 
-    def pack(self, batch: pa.RecordBatch) -> Rows:
+    def pack(self, batch: pa.RecordBatch | pa.Table) -> Rows:
         """Return a batch's rows, in its order; suppressed ones as rows to be removed."""
         ids, packed = (column.cast(pa.string()) for column in batch.columns)
         rows = Rows(self._prefix, ids, packed, commands=self._commands)

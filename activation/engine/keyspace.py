@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from activation.engine.channel import Limits, Reply
+from activation.engine.channel import Limits
 from activation.engine.connection import connect
 from activation.engine.errors import DestinationError, DestinationRefused, UnexpectedType
 from activation.engine.node import Node
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import Reply
 
 # What has more fields than this is no profile; its fields are not read.
 MOST_FIELDS = 1_000

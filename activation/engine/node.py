@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
-from activation.engine.channel import Channel, Command, Limits, Reply, packed
+from activation.engine.channel import Channel, Command, Limits, packed
 from activation.engine.circuit import Circuit
 from activation.engine.endpoint import Endpoint
 from activation.engine.errors import DestinationError, DestinationTimeout, DestinationUnreachable
 from activation.engine.line import Line
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import Reply
 
 SURELY_OPEN_FOR = 0.005
 

@@ -15,7 +15,7 @@ from itertools import chain, compress, zip_longest
 from typing import Self
 
 from activation.engine.bookkeeping import Claim, FenceMissing, FenceMoved, Ledger, scripts_refused
-from activation.engine.channel import Channel, Reply
+from activation.engine.channel import Channel
 from activation.engine.chunks import Chunk, ChunkReport, Packed, Request, chunks_of, exchange, turns
 from activation.engine.connection import Deployment
 from activation.engine.documents import member_path
@@ -28,7 +28,7 @@ from activation.engine.errors import (
 )
 from activation.engine.node import Node
 from activation.engine.readers import Readers
-from activation.engine.replies import fault
+from activation.engine.replies import Reply, fault
 from activation.engine.rows import Rows, bulk, pairs
 from activation.engine.scripts import CHUNK, CHUNK_OF_DOCUMENTS, WITNESS, Script
 from activation.engine.transactions import Transactions
@@ -111,6 +111,8 @@ class PartitionWriter:
         Give some megabytes at a time, no key twice. After an error some of the chunks may be written.
         """
         report = ChunkReport()
+        if self._deployment.settings.cluster_mode:
+            rows = rows.joined()  # each primary takes its own
         with self._whole():
             # Redis would cut the connection over a value beyond its limit, so those are refused here.
             report.failures = [(position, "too_large") for position in rows.larger_than(LARGEST_VALUE)]

@@ -1,4 +1,7 @@
-"""Cuts and joins Arrow batches into portions of a good size for one encoding and one write."""
+"""Puts Arrow batches together in portions of a good size for one encoding and one write, without copying their rows.
+
+Copying them into one piece of memory took as long as reading them from the warehouse's process (measured).
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +10,7 @@ import pyarrow as pa
 FIRST_ROWS = 4_000
 
 
-def portions(batches: Iterable[pa.RecordBatch], *, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+def portions(batches: Iterable[pa.RecordBatch], *, rows: int, size: int) -> Iterator[pa.Table]:
     """Yield the batches' rows in portions of at most `rows` rows and, beyond single rows, about `size` bytes.
 
     The first is small and each next one twice as large, so that the destination has work at once.
@@ -25,14 +28,10 @@ def portions(batches: Iterable[pa.RecordBatch], *, rows: int, size: int) -> Iter
             held_rows += piece.num_rows
             held_size += piece.nbytes
             if held_rows >= most or held_size >= size:
-                yield _joined(held)
+                yield pa.Table.from_batches(held)
                 held, held_rows, held_size, most = [], 0, 0, min(rows, 2 * most)
     if held:
-        yield _joined(held)
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+        yield pa.Table.from_batches(held)
 
 
 def _fitting(batch: pa.RecordBatch, size: int) -> int:

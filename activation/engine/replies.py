@@ -1,7 +1,11 @@
-"""Redis error codes and what they mean for us. One table, so that reads, syncs and the connection test agree.
+"""What a reply of Redis is; error codes and what they mean for us.
+
+One table, so that reads, syncs and the connection test agree.
 
 The code is the first word of an error reply; the rest of the reply may hold data and is dropped.
 """
+
+from typing import Any
 
 from activation.engine.errors import (
     DestinationBusy,
@@ -11,6 +15,8 @@ from activation.engine.errors import (
     ScriptUnknown,
     UnexpectedType,
 )
+
+Reply = Any  # what RESP2 holds: bytes, int, None or a list of these
 
 _TRANSIENT = {
     "OOM": "Redis is out of memory (maxmemory). Give it more, or free some.",

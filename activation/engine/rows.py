@@ -9,7 +9,8 @@ from binascii import crc_hqx
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from itertools import repeat
+from typing import Self, TypeAlias
 from zlib import crc32
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from activation.engine.slots import SLOTS, slot_of
 
 Text = str | bytes
+Array: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +33,8 @@ class Rows:
     """
 
     prefix: str
-    ids: pa.Array
-    packed: pa.Array
+    ids: Array
+    packed: Array
     commands: bool = False
 
     @classmethod
@@ -47,7 +49,7 @@ class Rows:
         return cls("", pa.array(texts, pa.string()), pa.array(packed, pa.binary()), commands=field is not None)
 
     @classmethod
-    def gone(cls, prefix: str, ids: pa.Array) -> Self:
+    def gone(cls, prefix: str, ids: Array) -> Self:
         """Return rows whose field is to be removed."""
         return cls(prefix, ids.cast(pa.string()), pa.nulls(len(ids), pa.binary()))
 
@@ -70,6 +72,12 @@ class Rows:
     def slice(self, start: int, count: int) -> "Rows":
         """Return the rows from a position on, without copying any."""
         return replace(self, ids=self.ids.slice(start, count), packed=self.packed.slice(start, count))
+
+    def joined(self) -> "Rows":
+        """Return the same rows, all of them one after the other in memory: what taking some of them does each time."""
+        if not isinstance(self.packed, pa.ChunkedArray):
+            return self
+        return replace(self, ids=self.ids.combine_chunks(), packed=self.packed.combine_chunks())
 
     def take(self, positions: Sequence[int]) -> "Rows":
         """Return the rows at some positions, in ascending order, one after the other in memory."""
@@ -104,7 +112,7 @@ class Rows:
         """Return each key's checksum (`activation.engine.profiles.key_checksum`)."""
         ids: list[bytes] = self.ids.cast(pa.binary()).to_pylist()
         start = crc32(self.prefix.encode())  # CRC-32 goes on where it stopped, so the prefix counts once
-        return [crc32(text, start) for text in ids]
+        return list(map(crc32, ids, repeat(start)))
 
     def slots(self) -> Iterator[int]:
         """Yield each key's slot in a cluster (`activation.engine.slots`)."""
@@ -154,11 +162,16 @@ def _end(data: bytes, start: int) -> int:
     return length + 2 + int(data[start + 1 : length]) + 2
 
 
-def cut(packed: pa.Array, *, rows: int, size: int) -> Iterator[tuple[int, memoryview]]:
+def cut(packed: Array, *, rows: int, size: int) -> Iterator[tuple[int, memoryview]]:
     """Cut an array without NULLs into slices of its memory: count of rows and their bytes.
 
     Each has at most `rows` rows, and at most `size` bytes unless one row alone is larger.
     """
+    for each in packed.chunks if isinstance(packed, pa.ChunkedArray) else [packed]:
+        yield from _cut(each, rows, size)
+
+
+def _cut(packed: pa.Array, rows: int, size: int) -> Iterator[tuple[int, memoryview]]:
     _, ends, data = packed.buffers()
     if not len(packed):
         return

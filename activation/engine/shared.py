@@ -12,8 +12,9 @@ from typing import Any
 
 from hiredis import Reader, pack_command
 
-from activation.engine.channel import Channel, Command, Reply
+from activation.engine.channel import Channel, Command
 from activation.engine.errors import DestinationTimeout, DestinationUnreachable
+from activation.engine.replies import Reply
 
 _RECEIVED_AT_ONCE = 65_536
 _NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)

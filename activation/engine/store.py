@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from activation.engine.channel import Limits, Reply
+from activation.engine.channel import Limits
 from activation.engine.connection import connect
 from activation.engine.documents import members
 from activation.engine.errors import DestinationError, UnexpectedType
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import Reply
 
 Fields = dict[str, bytes]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from activation.engine import tls
-from activation.engine.channel import Channel, Limits, Reply
+from activation.engine.channel import Channel, Limits
 from activation.engine.connection import Deployment, connect
 from activation.engine.documents import members
 from activation.engine.endpoint import Endpoint, tls_context
@@ -24,6 +24,7 @@ from activation.engine.loader import Bookkeeping, Claim, FenceMissing, FenceMove
 from activation.engine.memory import memory
 from activation.engine.node import Node
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import Reply
 from projects.warehouses.addresses import AddressError, AddressPolicy, NameUnknown
 
 STEP_WITHIN = 2.0

@@ -14,6 +14,9 @@ from activation.engine.encoding import Encoder, Packed, packed_text
 from activation.engine.kept_out import Mark
 from projects.warehouses.port import Part, Warehouse
 
+# As many as stay in the processor's cache from the pipe to the socket: half of what 10,000 cost here (measured).
+_PACKED_ROWS = 4_000
+
 Batches = Iterable[pa.RecordBatch]
 
 
@@ -36,7 +39,7 @@ def reading(
     if plan is None or warehouse.dialect.encodes:
         packed = Packed(prefix=prefix, secrets=secrets, suppressed=suppressed, commands=field is not None)
         text = packed_text(prefix, snapshots.values(warehouse.dialect, plan.columns), field) if plan else ""
-        yield packed, warehouse.stream_partition(name, part, [text]) if plan else ()
+        yield packed, warehouse.stream_partition(name, part, [text], batch_rows=_PACKED_ROWS) if plan else ()
         return
     values = snapshots.values(warehouse.dialect, plan.columns)
     with Encoder(prefix=prefix, values=values, secrets=secrets, suppressed=suppressed, field=field) as encoder:

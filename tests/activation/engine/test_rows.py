@@ -102,6 +102,8 @@ def test_chunks_keep_to_both_limits_and_a_row_that_is_too_large_stands_alone():
         (2, 20),
     ]
     assert [count for count, _ in cut(packed.slice(2, 3), rows=3, size=10_000)] == [3]
+    in_parts = pa.chunked_array([packed.slice(2, 2), packed.slice(4)])
+    assert [(count, len(body)) for count, body in cut(in_parts, rows=3, size=10_000)] == [(2, 510), (3, 110), (1, 10)]
     assert Rows("", packed, packed).larger_than(89) == [3, 5]
 
 
@@ -110,7 +112,7 @@ def test_portions_begin_small_double_and_keep_to_rows_and_bytes():
 
     cut_up = list(portions(batches, rows=16_000, size=10_000_000))
     assert [portion.num_rows for portion in cut_up] == [4_000, 8_000, 16_000, 16_000, 16_000, 10_000]
-    joined = pa.Table.from_batches(cut_up)["n"].to_pylist()
+    joined = pa.concat_tables(cut_up)["n"].to_pylist()
     assert joined == [n for _ in range(7) for n in range(10_000)]
     by_bytes = list(portions(batches, rows=16_000, size=8_000))
     assert max(portion.nbytes for portion in by_bytes) <= 8_000

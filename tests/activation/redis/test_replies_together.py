@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activation.engine.channel import Channel, Limits, Reply
+from activation.engine.channel import Channel, Limits
 from activation.engine.endpoint import Endpoint
 from activation.engine.errors import DestinationError, DestinationUnreachable
 from activation.engine.redis_settings import RedisSettings
+from activation.engine.replies import Reply
 from projects.warehouses.addresses import AddressPolicy
 
 

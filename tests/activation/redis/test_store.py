@@ -21,7 +21,7 @@ from activation.engine.connection import (
     RedisSettings,
 )
 from activation.engine.errors import UnexpectedType
-from activation.engine.slots import SLOTS, slot_of, spaced_tags
+from activation.engine.slots import SLOTS, slot_of, spaced_tags, tag_of
 from activation.engine.store import Store
 from config.embedded import EmbeddedServer, free_port
 from tests.activation.redis.conftest import Place, one_server
@@ -446,4 +446,5 @@ def test_slots_are_those_that_the_cluster_computes(cluster):
 
 
 def test_tags_fall_evenly_over_all_slots():
+    assert spaced_tags() == tuple(tag_of(slot) for slot in range(0, SLOTS, 64))
     assert [slot_of(f"ws:dest:_activation:{{{tag}}}:src:run") for tag in spaced_tags()] == list(range(0, SLOTS, 64))
