@@ -2,7 +2,7 @@
 
 Feast lives in an environment of its own (`.feast`, made by the recipe); its offline store is a Parquet file of the
 same 20 columns, decimals as doubles because Feast has none. Both load into a freshly started server, in interleaved
-pairs. Feast converts rows one by one in Python, so it gets fewer rows where the same number would take minutes; what is
+pairs; ours in Celery load processes, as in production. Feast converts rows one by one in Python, so it gets fewer rows where the same number would take minutes; what is
 compared are rows/s, of the call that loads alone: neither start-up nor Feast's `apply` count.
 """
 
@@ -12,14 +12,13 @@ import os
 import statistics
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import duckdb
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from tests import environment  # sets the environment before Django reads its settings
+from tests import environment  # noqa: F401 - sets the environment before Django reads its settings
 
 FEAST = Path(".feast/bin/python")
 SCRIPT = Path(__file__).with_name("feast_materialize.py")
@@ -41,21 +40,17 @@ def main() -> None:
 
     from django.core.management import call_command
 
-    from benchmarks import machine
-    from config.embedded import EmbeddedServer
+    from benchmarks import machine, syncs
 
     print(machine.describe())
     call_command("migrate", verbosity=0)
-    broker = EmbeddedServer(
-        Path(environment.FOLDER) / "broker", port=environment.BROKER_PORT, password=environment.BROKER_PASSWORD
-    )
-    with tempfile.TemporaryDirectory(prefix="activation-bench-") as folder, broker:
+    with tempfile.TemporaryDirectory(prefix="activation-bench-") as folder, syncs.broker():
         run(Path(folder), rows=options.rows, feast_rows=options.feast_rows, pairs=options.pairs)
 
 
 def run(folder: Path, *, rows: int, feast_rows: int, pairs: int) -> None:
     """Measure the pairs: Feast with `feast_rows`, ours with `rows`."""
-    from benchmarks import data
+    from benchmarks import data, syncs
     from config.embedded import EmbeddedServer
     from tests.activation import world as worlds
     from tests.cast import founder
@@ -66,35 +61,20 @@ def run(folder: Path, *, rows: int, feast_rows: int, pairs: int) -> None:
         world = worlds.build(founder("Bench", "bench@example.com").actor, server)
         data.build(world.file, rows=rows)
     ours, feast = [], []
-    for pair in range(pairs):
-        with EmbeddedServer(folder / f"feast-{pair}") as server:
-            feast.append(feast_rows / _materialize(folder / f"registry-{pair}", file, server, rows=feast_rows))
-        with EmbeddedServer(folder / f"sync-{pair}") as server:
-            ours.append(rows / _sync(world, server, rows=rows))
+    with syncs.load_processes(folder) as workers:
+        for pair in range(pairs):
+            with EmbeddedServer(folder / f"feast-{pair}") as server:
+                feast.append(feast_rows / _materialize(folder / f"registry-{pair}", file, server, rows=feast_rows))
+            with EmbeddedServer(folder / f"sync-{pair}") as server:
+                syncs.start_afresh(world, syncs.one(server))
+                run = syncs.sync(world, workers)
+                assert run.rows == rows
+                ours.append(rows / run.whole)
     ratio = statistics.median(one / other for one, other in zip(ours, feast, strict=True))
     print(f"\nwhole run beside Feast's materialize, 20 columns, {pairs} pairs")
     print(f"  {'Feast materialize':<22}{statistics.median(feast):>12,.0f} rows/s   {feast_rows:,} rows")
     print(f"  {'Activation API':<22}{statistics.median(ours):>12,.0f} rows/s   {rows:,} rows")
     print(f"  {ratio:.0f} × Feast")
-
-
-def _sync(world, server, *, rows: int) -> float:
-    """Sync a source that never ran into a fresh server, in this process, and return the seconds of the whole run."""
-    from accounts import vault
-    from activation.models import RedisDestination, Source, SyncRun
-
-    SyncRun.objects.all().delete()
-    Source.objects.update(base_snapshot="", base_rows=0, base_run=None)
-    destination = RedisDestination.objects.get()
-    destination.settings["address"] = server.address
-    destination.credentials = vault.encrypt(json.dumps({"password": server.password}))
-    destination.version += 1
-    destination.save()
-    started = time.perf_counter()
-    run = world.work(world.start())
-    seconds = time.perf_counter() - started
-    assert (run.state, run.written) == ("succeeded", rows), run.error
-    return seconds
 
 
 def environment_of(folder: Path) -> dict[str, str]:

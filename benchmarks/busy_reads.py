@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from benchmarks import api_server, data, machine, syncs
-from config import supervisor
 from config.embedded import EmbeddedServer
 
 BYTES_A_ROW = 1_000
@@ -48,11 +47,7 @@ def _measure(folder: Path, server: EmbeddedServer, *, rows: int, pairs: int, sec
     asked = {"type": "email", "value": "person0@example.com"}
     body = {"entity": "user", "destinationId": world.source.destination.public_id, "id": asked}
     headers = {"Authorization": f"Bearer {member.token(Role.ADMIN)}", "Content-Type": "application/json"}
-    with syncs.load_processes(folder) as workers:
-        if nice:
-            group = os.getpgid(workers.children()[0])
-            os.setpriority(os.PRIO_PGRP, group, nice)
-            supervisor.share_cores(group, nice=nice)
+    with syncs.load_processes(folder, nice=nice) as workers:
         syncs.sync(world, workers)
         with api_server.serving("config.wsgi:application", dict(os.environ), body, headers) as api:
             scripts = _Scripts(folder, headers, json.dumps(body), rows)
