@@ -161,14 +161,14 @@ def _chosen(project: Project, feature_view: str, *, relation: str, id_column: st
 def _store(project: Project, placements: dict[str, Any], catalogue: dict[str, Any], *, now: datetime) -> None:
     changed = placements != project.placements
     changed_at = now if changed else project.placements_changed_at
-    unchanged = Project.objects.filter(
-        pk=project.pk,
-        specification_revision=project.specification_revision,
-        placements=project.placements,
-    )
-    if not unchanged.update(placements=placements, catalogue=catalogue, placements_changed_at=changed_at):
+    held = Project.objects.filter(pk=project.pk, specification_revision=project.specification_revision)
+    values = {"placements": placements, "catalogue": catalogue, "placements_changed_at": changed_at}
+    if held.filter(placements=project.placements).update(**values):
+        project.placements, project.catalogue, project.placements_changed_at = placements, catalogue, changed_at
+    elif held.filter(placements=placements).update(catalogue=catalogue):
+        project.refresh_from_db(fields=list(values))  # another look-up has found the same meanwhile
+    else:
         raise ProjectChanged
-    project.placements, project.catalogue, project.placements_changed_at = placements, catalogue, changed_at
 
 
 def _served(entity: Entity, view: FeatureView, placement: Mapping[str, Any]) -> ServedView:

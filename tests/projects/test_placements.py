@@ -132,6 +132,15 @@ def test_a_look_up_that_a_change_overtook_stores_nothing(editor: Member, project
     assert Project.objects.get(pk=project.pk).placements == {}
 
 
+def test_two_look_ups_that_find_the_same_do_not_stand_in_each_others_way(project: Project) -> None:
+    stale = Project.objects.get(pk=project.pk)
+    found = look_up(project, {"profiles": {"features_by_email": ["email"]}})
+
+    assert look_up(stale, {"profiles": {"features_by_email": ["email"]}}) == found
+    assert stale.placements == project.placements
+    assert stale.placements_changed_at == project.placements_changed_at
+
+
 def test_a_look_up_does_not_undo_a_choice_made_meanwhile(editor: Member, project: Project) -> None:
     content = {"profiles": {"odd": ["email"], "features_by_email": ["email"]}}
     look_up(project, content)
