@@ -96,8 +96,8 @@ class Parser(_HiredisParser):
 def _await(sock: Any, size: int) -> None:
     """Sleep until so many bytes have come, a connection is over, or what comes is not as much.
 
-    A server answers as it reads, every few commands of a transaction. To be woken by each answer costs the two of us
-    more than all else that a row takes here.
+    A server answers as it reads, every few commands of a transaction. To be woken by each answer takes a third of what
+    the answers cost us, and the server's time to wake us.
     """
     if isinstance(sock, ssl.SSLSocket):  # it may hold what has come already
         return
