@@ -117,8 +117,8 @@ def take(
     partitions = partitions_for(_view_rows(warehouse, plan.relation), plan.partition_rows)
     with _dropped_on_failure(warehouse, name):
         copied = sql.copied(dialect, plan.relation, shape, partitions=partitions)
-        warehouse.create(name, copied, partitioned=laid_out)
-        report = _count(warehouse, name, partitions)
+        rows_in_view = warehouse.create(name, copied, partitioned=laid_out)
+        report = _count(warehouse, name, rows_in_view, partitions)
         repeated = report.duplicate_ids + report.invalid_ids > 0
         if not repeated and not report.null_ids and not keep:
             return report
@@ -197,18 +197,17 @@ def _view_rows(warehouse: Warehouse, relation: Relation) -> int:
     return _whole(rows)
 
 
-def _count(warehouse: Warehouse, name: str, partitions: int) -> SnapshotReport:
+def _count(warehouse: Warehouse, name: str, rows_in_view: int, partitions: int) -> SnapshotReport:
     """Count a copy of the view; `rows` are its ids."""
-    [(rows_in_view, with_id)] = warehouse.fetch(sql.copied_rows(warehouse.dialect, name), uses=[name])
-    [(repeated,)] = warehouse.fetch(sql.copied_repeated(warehouse.dialect, name), uses=[name])
+    [(with_id, repeated)] = warehouse.fetch(sql.copied_repeated(warehouse.dialect, name), uses=[name])
     counts: tuple[object, ...] = (with_id, 0, 0)
     if repeated:
         [counts] = warehouse.fetch(sql.copied_ids(warehouse.dialect, name), uses=[name])
     ids, duplicates, invalid = counts
     return SnapshotReport(
         rows=_whole(ids),
-        rows_in_view=_whole(rows_in_view),
-        null_ids=_whole(rows_in_view) - _whole(with_id),
+        rows_in_view=rows_in_view,
+        null_ids=rows_in_view - _whole(with_id),
         duplicate_ids=_whole(duplicates),
         invalid_ids=_whole(invalid),
         partitions=partitions,

@@ -20,7 +20,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from projects.warehouses import checks, duckdb_logs
+from projects.warehouses import checks, duckdb_catalogue, duckdb_logs
 from projects.warehouses.duckdb_children import Children
 from projects.warehouses.duckdb_dialect import DuckDBDialect
 from projects.warehouses.duckdb_process import SPILL_PREFIX, Answer
@@ -30,6 +30,7 @@ from projects.warehouses.port import (
     Dialect,
     LogOwner,
     Part,
+    QueryFailed,
     Relation,
     RelationMissing,
     WarehouseRefused,
@@ -42,17 +43,6 @@ FETCH_BATCH = 10_000
 SNAPSHOT_FOLDER = "Write, read and remove a snapshot file"
 LEFT_OVER_AFTER = 7 * 24 * 3600  # seconds; no statement runs that long
 RESERVED_CATALOGS = frozenset({"memory", "system", "temp", "main", "_made"})
-
-SCHEMAS = (
-    "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND (NOT internal OR schema_name = 'main')"
-    " ORDER BY schema_name"
-)
-RELATIONS = (
-    "SELECT view_name AS name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND NOT internal"
-    " UNION ALL"
-    " SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND NOT internal"
-    " ORDER BY name"
-)
 
 
 class FileRefused(WarehouseRefused):
@@ -99,6 +89,7 @@ class DuckDBWarehouse:
         self._snapshots = snapshot_dir
         self._limits = {"memory_limit": memory_limit, "threads": threads}
         self._children = Children(folder / file, snapshot_dir)
+        self._counted: dict[str, int] = {}  # rows of snapshots, which never change
         self._catalog = _catalog(file)
         self.dialect: Dialect = DuckDBDialect(self._catalog)
 
@@ -128,7 +119,7 @@ class DuckDBWarehouse:
 
     def schemas(self) -> list[str]:
         """List the file's schemas."""
-        return [str(row[0]) for row in self._rows(SCHEMAS, [self._catalog])]
+        return [str(row[0]) for row in self._rows(duckdb_catalogue.SCHEMAS, [self._catalog])]
 
     def relations(self, schema: str) -> list[str]:
         """List the views and tables of a schema, whose name is taken in any case. Raises `RelationMissing`."""
@@ -136,15 +127,19 @@ class DuckDBWarehouse:
         if schema.lower() not in names:
             raise RelationMissing(f"The file has no schema {schema}.")
         place = [self._catalog, names[schema.lower()]]
-        return [str(row[0]) for row in self._rows(RELATIONS, place * 2)]
+        return [str(row[0]) for row in self._rows(duckdb_catalogue.RELATIONS, place * 2)]
 
     def describe(self, relation: Relation) -> list[Column]:
         """List a view's columns in order. Raises `RelationMissing`, and `QueryFailed` for a view that does not work."""
-        known = {name.lower() for name in self.relations(relation.schema)}
-        if relation.name.lower() not in known:
-            raise RelationMissing(f"The file has no view {relation.schema}.{relation.name}.")
-        query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {self.dialect.relation(relation)})"
-        return [Column(str(name), str(type_)) for name, type_ in self._rows(query)]
+        query = duckdb_catalogue.columns(self.dialect.relation(relation))
+        try:
+            rows = self._rows(query, [self._catalog, relation.schema, relation.name] * 2)
+        except QueryFailed:
+            self._require(relation)
+            raise
+        if not rows:
+            self._require(relation)
+        return [Column(str(name), str(type_)) for name, type_ in rows]
 
     def fetch(
         self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = ()
@@ -170,19 +165,21 @@ class DuckDBWarehouse:
 
     def partition_sizes(self, name: str, partitions: int) -> list[int]:
         """Cut the rows evenly by their positions."""
-        return [stop - start for start, stop in pairwise(self._edges(name, partitions))]
+        rows: object = self._counted.get(name)
+        if rows is None:
+            [(rows,)] = self.fetch(f"SELECT count(*) FROM {self.dialect.snapshot(name)}", uses=[name])
+        assert isinstance(rows, int)
+        edges = [rows * number // partitions for number in range(partitions + 1)]
+        return [stop - start for start, stop in pairwise(edges)]
 
     def stream_partition(
         self, name: str, part: Part, expressions: Sequence[str] = (), *, batch_rows: int = 10_000
     ) -> Generator[pa.RecordBatch, None, None]:
-        """Yield a partition's rows; a file of ours never changes, so one statement may stay open meanwhile.
-
-        Nor do the rows' positions, by which they are found (docs/adr/0014).
-        """
-        start, stop = self._edges(name, part.of)[part.number : part.number + 2]
+        """Yield a partition's rows. A file of ours never changes, nor do rows' positions in it (docs/adr/0014)."""
         columns = ", ".join(['"_id"', *(f"{text} AS v{place}" for place, text in enumerate(expressions))])
-        query = f"SELECT {columns} FROM {self.dialect.snapshot(name)} WHERE rowid >= {start:d} AND rowid < {stop:d}"
-        yield from self.stream(query, uses=[name], batch_rows=batch_rows)
+        query = f"SELECT {columns} FROM {self.dialect.snapshot(name)}"
+        with self._ask(query, (), uses=[name], customer=False, part=part, batch_rows=batch_rows) as answer:
+            yield from _batches(answer)
 
     def tables(self, prefix: str) -> list[str]:
         """List our snapshots whose names begin with `prefix`."""
@@ -191,6 +188,7 @@ class DuckDBWarehouse:
 
     def drop(self, name: str) -> None:
         """Remove a snapshot; statements that read it at the moment go on undisturbed."""
+        self._counted.pop(name, None)
         self._path(name).unlink(missing_ok=True)
 
     def append(self, log: str, select: str, *, owner: LogOwner, entry: str, day: date, uses: Sequence[str] = ()) -> int:
@@ -209,11 +207,9 @@ class DuckDBWarehouse:
         """Let the child processes go; closing twice is fine."""
         self._children.close()
 
-    def _edges(self, name: str, partitions: int) -> list[int]:
-        """Return the positions at which partitions begin, and the end."""
-        [(rows,)] = self.fetch(f"SELECT count(*) FROM {self.dialect.snapshot(name)}", uses=[name])
-        assert isinstance(rows, int)
-        return [rows * number // partitions for number in range(partitions + 1)]
+    def _require(self, relation: Relation) -> None:
+        if relation.name.lower() not in {name.lower() for name in self.relations(relation.schema)}:
+            raise RelationMissing(f"The file has no view {relation.schema}.{relation.name}.")
 
     def _make(self, name: str, sql: str, parameters: Sequence[object], *, uses: Sequence[str] = ()) -> int:
         target = self._path(name)
@@ -232,6 +228,7 @@ class DuckDBWarehouse:
         finally:
             for left_over in self._snapshots.glob(f"{unfinished.name}*"):
                 left_over.unlink(missing_ok=True)
+        self._counted[name] = rows
         return rows
 
     def _rows(
@@ -252,6 +249,7 @@ class DuckDBWarehouse:
         uses: Sequence[str],
         customer: bool,
         output: Path | None = None,
+        part: Part | None = None,
         batch_rows: int = FETCH_BATCH,
     ) -> Iterator[Answer]:
         request = {
@@ -260,6 +258,7 @@ class DuckDBWarehouse:
             "output": str(output) if output else None,
             "sql": sql,
             "parameters": list(parameters),
+            "part": [part.number, part.of] if part else None,
             "batch_rows": batch_rows,
             **self._limits,
         }

@@ -10,11 +10,13 @@ Standard input: one JSON request a line; the process ends when it closes, so it 
 many seconds without a request as its argument says. It is started in its spill folder, which goes with it.
 
     {"customer": [path, catalog] | null, "snapshots": [[path, catalog], …], "output": path | null, "spill": folder,
-     "memory_limit": "1GB", "threads": 2, "sql": "…", "parameters": [], "batch_rows": 10000}
+     "memory_limit": "1GB", "threads": 2, "sql": "…", "parameters": [], "part": [number, of] | null,
+     "batch_rows": 10000}
 
 Standard output: frames of one byte (A: a piece of an Arrow IPC stream, R: result, E: error; R and E end the answer), a
 length in four bytes and that many bytes. R and E hold JSON: `{"rows": n}` and `{"code", "detail"}`. With `output` the
-SELECT becomes the table `data` of a new file; otherwise its rows are streamed.
+SELECT becomes the table `data` of a new file; otherwise its rows are streamed. With `part` it is a plain SELECT from
+the snapshot, of which only the rows of that part are read: they are cut evenly by their positions.
 """
 
 import contextlib
@@ -123,9 +125,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> N
 
 def _attach_file(connection: duckdb.DuckDBPyConnection, path: str, catalog: str, mode: str, *, trouble: str) -> None:
     """Attach one file as DuckDB and nothing else (without TYPE, the file's first bytes would choose an extension)."""
-    quoted = '"' + catalog.replace('"', '""') + '"'
     try:
-        connection.execute(f"ATTACH {_literal(path)} AS {quoted} ({mode}TYPE duckdb)")
+        connection.execute(f"ATTACH {_literal(path)} AS {_quoted(catalog)} ({mode}TYPE duckdb)")
     except duckdb.Error as error:
         if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
             raise Fault("busy", error) from None
@@ -149,7 +150,7 @@ def _create(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> i
 
 def _stream(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], frames: Frames) -> int:
     """Send a query's rows as they come; `sql` streams where `execute` would hold the whole result."""
-    relation = connection.sql(request["sql"], params=request["parameters"])
+    relation = connection.sql(request["sql"] + _within(connection, request), params=request["parameters"])
     reader = relation.to_arrow_reader(request["batch_rows"])
     rows = 0
     with pa.ipc.new_stream(frames, reader.schema) as writer:
@@ -158,6 +159,16 @@ def _stream(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], fram
             frames.flush()
             rows += batch.num_rows
     return rows
+
+
+def _within(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> str:
+    """Return the condition for the rows of a part; their numbers stand in it, for DuckDB to leave the others alone."""
+    if not request["part"]:
+        return ""
+    number, of = request["part"]
+    name = _quoted(request["snapshots"][0][1])
+    [(rows,)] = connection.execute(f"SELECT count(*) FROM {name}.main.data").fetchall()
+    return f" WHERE rowid >= {rows * number // of:d} AND rowid < {rows * (number + 1) // of:d}"
 
 
 def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -179,6 +190,10 @@ def _code(error: BaseException) -> str:
     if isinstance(error, duckdb.IOException) or text.startswith("IO Error"):
         return "no_space" if "No space left" in text else "io"
     return "interrupted" if isinstance(error, duckdb.InterruptException) else "failed"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

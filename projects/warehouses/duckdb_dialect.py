@@ -79,7 +79,7 @@ class DuckDBDialect:
 
     def bucket(self, expression: str, buckets: int) -> str:
         """Expression: 0 ≤ n < `buckets` from DuckDB's own hash, which may be another in its next version."""
-        return f"CAST(hash({expression}) % {int(buckets)} AS INTEGER)"
+        return f"CAST(hash({expression}) % {int(buckets)} AS {'INTEGER' if buckets < 1 << 31 else 'BIGINT'})"
 
     def registry_complete(self, metadata: str) -> str:
         """Predicate: the metadata, JSON or its text, tells the status 2; an entry of another shape is not complete."""

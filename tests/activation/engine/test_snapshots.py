@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from activation.engine import snapshots
+from activation.engine import snapshot_sql, snapshots
 from activation.engine.deltas import Known, take_deletes
 from activation.engine.snapshots import MAX_PARTITIONS, PARTITION_ROWS, SnapshotReport, partitions_for, table_name, take
 from projects.warehouses.port import Column, QueryFailed, Relation, WarehouseError
@@ -53,6 +53,17 @@ def test_null_and_blank_ids_are_left_out_and_counted(customer: Customer) -> None
 
     assert (report.rows, report.rows_in_view, report.null_ids) == (1, 5, 4)
     assert list(profiles(customer, the_plan, name)) == ["e@x"]
+
+
+def test_ids_that_look_alike_by_chance_are_no_duplicates(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_sql, "_ALIKE", 1)
+    people(customer, "('a@x', 'pro', 1)", "('b@x', NULL, 2)", "(NULL, NULL, 3)")
+    the_plan, name = plan(customer), a_name()
+
+    report = take(customer.warehouse, the_plan, name=name)
+
+    assert report == SnapshotReport(2, 3, null_ids=1, duplicate_ids=0, invalid_ids=0, partitions=1)
+    assert list(profiles(customer, the_plan, name)) == ["a@x", "b@x"]
 
 
 def test_identical_duplicates_count_once(customer: Customer) -> None:

@@ -99,7 +99,8 @@ def test_schemas_views_and_columns_are_listed(make_file: MakeFile, open_file: Op
     warehouse = open_file(make_file(*SHOP))
     assert warehouse.schemas() == ["main", "profiles", "serving"]
     assert warehouse.relations("PROFILES") == ["bare", "loud", "people", "same"]
-    assert warehouse.describe(Relation("profiles", "same")) == [Column("id", "BIGINT"), Column("name", "VARCHAR")]
+    for spelt in (Relation("profiles", "same"), Relation("PROFILES", "Same")):
+        assert warehouse.describe(spelt) == [Column("id", "BIGINT"), Column("name", "VARCHAR")]
 
 
 def test_what_is_not_there_is_missing(make_file: MakeFile, open_file: OpenFile) -> None:
@@ -108,6 +109,10 @@ def test_what_is_not_there_is_missing(make_file: MakeFile, open_file: OpenFile) 
         warehouse.relations("nowhere")
     with pytest.raises(RelationMissing, match=r"no view profiles\.nothing"):
         warehouse.describe(Relation("profiles", "nothing"))
+    with pytest.raises(RelationMissing, match="no schema nowhere"):
+        warehouse.describe(Relation("nowhere", "same"))
+    with pytest.raises(RelationMissing, match=r"no view main\.duckdb_settings"):
+        warehouse.describe(Relation("main", "duckdb_settings"))  # one of DuckDB's own
     with pytest.raises(RelationMissing, match="not there any more"):
         warehouse.fetch(f"SELECT * FROM {warehouse.dialect.snapshot(SNAPSHOT)}", uses=[SNAPSHOT])
 
