@@ -127,7 +127,11 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["accounts.templatetags.components", "accounts.templatetags.charts"],
+            "builtins": [
+                "accounts.templatetags.components",
+                "accounts.templatetags.charts",
+                "projects.templatetags.words",
+            ],
         },
     }
 ]

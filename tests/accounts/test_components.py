@@ -230,3 +230,16 @@ def _themed(cookie: str) -> str:
     request = RequestFactory().get("/")
     request.COOKIES["theme"] = cookie
     return Template("{% load frame %}<html{% theme %}>").render(Context({"request": request}))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("features_by_email", "features_<wbr>by_<wbr>email"),
+        ("__dunder__name__", "__dunder__<wbr>name__"),
+        ("email", "email"),
+        ("<b>_x", "&lt;b&gt;_<wbr>x"),
+    ],
+)
+def test_a_name_may_go_on_after_an_underscore(name, shown):
+    assert Template("{{ name|breakable }}").render(Context({"name": name})) == shown
