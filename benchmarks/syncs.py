@@ -117,14 +117,13 @@ def sync(world, workers) -> Measured:
         if run.state in {"queued", "snapshot"}:
             before_load = sum(sum(_cpu(pid)) - sum(before[pid]) for pid in before)
         assert time.perf_counter() - started < MOST_SECONDS
-    whole = time.perf_counter() - started
     run = world.again(run)
     assert run.state == "succeeded", run.error
     used = [(own - before[pid][0], theirs - before[pid][1]) for pid in before for own, theirs in [_cpu(pid)]]
     return Measured(
         rows=run.written,
         load=(run.finishing_at - run.loading_at).total_seconds(),
-        whole=whole,
+        whole=(run.finished_at - run.queued_at).total_seconds(),
         memory=memory[True],
         warehouse=memory[False],
         cpu=[own for own, _ in used],

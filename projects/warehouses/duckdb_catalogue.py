@@ -1,5 +1,8 @@
 """Questions to DuckDB's catalogue: which schemas, relations and columns a file has. `?` marks parameters."""
 
+from pathlib import Path
+
+RESERVED_CATALOGS = frozenset({"memory", "system", "temp", "main", "_made"})
 SCHEMAS = (
     "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND (NOT internal OR schema_name = 'main')"
     " ORDER BY schema_name"
@@ -11,6 +14,13 @@ RELATIONS = (
     " ORDER BY name"
 )
 _OWN = "database_name = ? AND lower(schema_name) = lower(?) AND lower({name}) = lower(?) AND NOT internal"
+
+
+def catalog(file: Path) -> str:
+    """Return the name to attach a file under: DuckDB's own, the file's stem, because its views may say it."""
+    name = file.stem
+    ours = name.lower() in RESERVED_CATALOGS or name.lower().startswith("activation_")
+    return "customer" if ours or not name else name
 
 
 def columns(relation: str) -> str:
