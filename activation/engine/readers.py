@@ -25,20 +25,31 @@ class _Look:
 
 
 class Readers:
-    """What one process knows of who reads from which server. Safe to use from many threads."""
+    """What one process knows of who reads from which server. Safe to use from many threads.
+
+    One of them asks a server, and the others go by what it said before: nobody waits for a server that does not answer.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._looks: dict[str, _Look] = {}
+        self._next: dict[str, float] = {}
 
     def are_at(self, node: Node) -> bool:
         """Tell whether a server has readers; it is asked every half second at most. Raises nothing."""
+        place, now = node.endpoint.text, self._clock()
         with self._lock:
-            now, last = self._clock(), self._looks.get(node.endpoint.text)
-            if last is None or now - last.at >= LOOK_EVERY:
-                last = self._looks[node.endpoint.text] = _compared(last, _calls(node), now)
-            return last.busy
+            last, is_due = self._looks.get(place), now >= self._next.get(place, now)
+            if is_due:
+                self._next[place] = now + LOOK_EVERY
+        if not is_due:
+            return last is not None and last.busy
+        look = _compared(last, _calls(node), now)
+        with self._lock:
+            if self._looks.get(place) is last:  # else somebody who asked later was answered sooner
+                self._looks[place] = look
+        return look.busy
 
 
 def _compared(last: _Look | None, calls: int | None, now: float) -> _Look:

@@ -1,5 +1,6 @@
 """A sync leaves applications that read from the same server their share of it, and needs no leave where nobody reads."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -54,6 +55,27 @@ def test_a_server_that_applications_read_from_has_readers_until_they_stop(place,
     assert all(readers.are_at(node) is may_ask for node in nodes)
     clock.now += LOOK_EVERY
     assert not any(readers.are_at(node) for node in nodes)
+
+
+def test_nobody_waits_for_a_server_that_another_thread_asks(place, deployment, monkeypatch: pytest.MonkeyPatch):
+    readers, node = Readers(clock=Clock()), deployment.primaries()[0]
+    asked, goes_on, execute = threading.Event(), threading.Event(), node.execute
+
+    def late(*command: str) -> object:
+        asked.set()
+        assert goes_on.wait(30)
+        return execute(*command)
+
+    monkeypatch.setattr(node, "execute", late)
+    asking, waiting = (threading.Thread(target=readers.are_at, args=(node,), daemon=True) for _ in range(2))
+    asking.start()
+    assert asked.wait(30)
+    waiting.start()
+    waiting.join(5)
+    went_on = not waiting.is_alive()
+    goes_on.set()
+    asking.join(30)
+    assert went_on
 
 
 def test_what_the_sync_itself_does_is_no_reading(place, deployment):
