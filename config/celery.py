@@ -6,7 +6,9 @@ A message is a wake-up: losing or doubling one is harmless, because rows are cla
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init
+
+from config.garbage import collect_seldom
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -49,3 +51,8 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_our_logging(**_: object) -> None:
     """Leave logging as Django's settings made it; Celery's own set-up would undo it."""
+
+
+@worker_process_init.connect
+def _collect_seldom(**_: object) -> None:
+    collect_seldom()

@@ -17,7 +17,6 @@ The parent imports neither Django nor anything of ours that may change with an u
 """
 
 import argparse
-import gc
 import os
 import resource
 import select
@@ -41,6 +40,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from config import overload
 from config.front import Front
+from config.garbage import collect_seldom
 
 WEB, API = "config.wsgi:application", "config.wsgi:api"
 BACKLOG = 1024
@@ -48,7 +48,6 @@ CONNECTIONS = 4096  # of a worker
 READY_WITHIN = 60.0
 KILLED_AFTER = 10  # seconds beyond those that a worker was given to leave
 LOOKED_EVERY = 0.1
-COLLECTED_AFTER = (20_000, 20, 50)  # objects, and rounds of the younger generation
 FIRST_PASSED_SOCKET = 3  # sd_listen_fds(3)
 ANNOUNCE, LEAVE = signal.SIGUSR1, signal.SIGUSR2
 
@@ -201,17 +200,6 @@ def depart_when_told(address: tuple[str, int], number: int, drain_for: float) ->
     departure.this.under_way = True
     shut_door(number)
     end_when_empty(address, drain_for)
-
-
-def collect_seldom() -> None:
-    """Let the garbage collector pass by what was loaded, and look less often at what requests leave behind.
-
-    They leave hardly any cycles; looking for them at its own pace takes a third of a batch, and now and then, when it
-    goes through all of Django, tens of milliseconds of everybody's.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def shut_door(number: int) -> None:
