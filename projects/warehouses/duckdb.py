@@ -159,9 +159,7 @@ class DuckDBWarehouse:
         self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
     ) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in Arrow batches; the child waits while nobody reads."""
-        customer = self._names_customer(sql)
-        with self._ask(sql, (), uses=uses, customer=customer, batch_rows=batch_rows) as answer:
-            yield from _batches(answer)
+        yield from self._stream(sql, uses=uses, batch_rows=batch_rows)
 
     def partition_sizes(self, name: str, partitions: int) -> list[int]:
         """Cut the rows evenly by their positions."""
@@ -178,8 +176,7 @@ class DuckDBWarehouse:
         """Yield a partition's rows. A file of ours never changes, nor do rows' positions in it (docs/adr/0014)."""
         columns = ", ".join(['"_id"', *(f"{text} AS v{place}" for place, text in enumerate(expressions))])
         query = f"SELECT {columns} FROM {self.dialect.snapshot(name)}"
-        with self._ask(query, (), uses=[name], customer=False, part=part, batch_rows=batch_rows) as answer:
-            yield from _batches(answer)
+        yield from self._stream(query, uses=[name], part=part, batch_rows=batch_rows)
 
     def tables(self, prefix: str) -> list[str]:
         """List our snapshots whose names begin with `prefix`."""
@@ -230,6 +227,13 @@ class DuckDBWarehouse:
                 left_over.unlink(missing_ok=True)
         self._counted[name] = rows
         return rows
+
+    def _stream(
+        self, sql: str, *, uses: Sequence[str], batch_rows: int, part: Part | None = None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        customer = self._names_customer(sql)
+        with self._ask(sql, (), uses=uses, customer=customer, part=part, batch_rows=batch_rows) as answer:
+            yield from _batches(answer)
 
     def _rows(
         self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = (), customer: bool = True

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from projects.warehouses.duckdb import DuckDBWarehouse
-from projects.warehouses.port import RelationMissing, WarehouseUnreachable, own_table
+from projects.warehouses.port import Part, QueryFailed, RelationMissing, WarehouseUnreachable, own_table
 from tests.chaos.lives import Side, cross
 
 CATALOG = "customer"
@@ -91,14 +91,6 @@ class NearWarehouse(DuckDBWarehouse):
         self._shelf = shelf
         self._cursor = shelf.cursor()
 
-    def stream(
-        self, sql: str, *, uses: Sequence[str] = (), batch_rows: int = 10_000
-    ) -> Generator[pa.RecordBatch, None, None]:
-        self._reach(f"before a stream of {_kinds(uses)}", uses)
-        for batch in self._cursor.sql(sql).to_arrow_table().to_batches(min(batch_rows, MOST_ROWS)):
-            self._reach(f"before a batch of {_kinds(uses)}")
-            yield batch
-
     def tables(self, prefix: str) -> list[str]:
         self._reach("tables")
         return [name for name in self._shelf.tables() if name.startswith(prefix)]
@@ -121,11 +113,27 @@ class NearWarehouse(DuckDBWarehouse):
         self._reach(f"after {place}")
         return rows
 
+    def _stream(
+        self, sql: str, *, uses: Sequence[str], batch_rows: int, part: Part | None = None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        self._reach(f"before a stream of {_kinds(uses)}", uses)
+        if part is not None:
+            [(rows,)] = self._cursor.execute(f"SELECT count(*) FROM {uses[0]}.main.data").fetchall()
+            start, stop = (rows * number // part.of for number in (part.number, part.number + 1))
+            sql = f"{sql} WHERE rowid >= {start} AND rowid < {stop}"
+        for batch in self._cursor.sql(sql).to_arrow_table().to_batches(min(batch_rows, MOST_ROWS)):
+            self._reach(f"before a batch of {_kinds(uses)}")
+            yield batch
+
     def _rows(
         self, sql: str, parameters: Sequence[object] = (), *, uses: Sequence[str] = (), customer: bool = True
     ) -> list[tuple[object, ...]]:
         self._reach(f"read {_kinds(uses)}", uses)
-        return self._cursor.execute(sql, parameters).fetchall()
+        try:
+            return self._cursor.execute(sql, parameters).fetchall()
+        except duckdb.Error:
+            failed = QueryFailed("The statement failed in DuckDB.")
+        raise failed
 
     def _reach(self, place: str, uses: Sequence[str] = ()) -> None:
         if self._shelf.away:
