@@ -110,7 +110,7 @@ def _why_blind(project: Project, view: ServedView) -> str:
 
 def _grants(project: Project) -> Precondition:
     duckdb = project.warehouse.kind == WarehouseKind.DUCKDB
-    name = "The warehouse can be read" if duckdb else "The RudderStack schema and its grants"
+    name = "A warehouse that can be read" if duckdb else "The RudderStack schema and its grants"
     check = project.checks.order_by("-created_at", "-pk").first()
     if check is None:
         return Precondition(Point.GRANTS, name, met=False, message="Not checked yet.", cure="Press Check now.")

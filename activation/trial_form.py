@@ -39,7 +39,7 @@ class TrialForm(forms.Form):
         field.choices = [
             (entity, [(public_id, id_type) for id_type, public_id in types.items()]) for entity, types in groups.items()
         ]
-        field.help_text = "What of your destination is served, by entity."
+        field.help_text = "The id types that this destination serves, by entity."
 
     @cached_property
     def chosen(self) -> Source:

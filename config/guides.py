@@ -34,12 +34,12 @@ class Shelf:
 
 SHELVES = (
     Shelf(
-        "For who configures it",
+        "For those who configure it",
         ("enabling", "syncing", "profile-lookup", "watching", "usage", "troubleshooting", "people", "roles"),
     ),
-    Shelf("For who calls it", ("api",)),
-    Shelf("For who automates it", ("automating",)),
-    Shelf("For who runs it", ("operating", "scaling", "benchmarks", "architecture")),
+    Shelf("For those who call it", ("api",)),
+    Shelf("For those who automate it", ("automating",)),
+    Shelf("For those who run it", ("operating", "scaling", "benchmarks", "architecture")),
 )
 SLUGS = tuple(slug for shelf in SHELVES for slug in shelf.slugs)
 

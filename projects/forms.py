@@ -124,7 +124,7 @@ class PlacementForm(forms.Form):
     relation = forms.ChoiceField(
         label="View or table in the warehouse",
         required=False,
-        help_text="Look it up by name takes the one that is called like the feature view.",
+        help_text="Look it up by name takes the one with the name of the feature view.",
     )
     id_column = forms.ChoiceField(
         label="Column that holds the id",
@@ -165,7 +165,7 @@ class ConnectionForm(forms.Form):
     """What the kinds of warehouses have in common."""
 
     kind: WarehouseKind
-    name = NameField(label="Name", help_text="How this warehouse is called on these pages.")
+    name = NameField(label="Name", help_text="What this warehouse is called on these pages.")
 
     def connection(self) -> dict[str, Any]:
         """Return the fields of the connection, without name and password."""

@@ -172,7 +172,7 @@ class Deployment:
 
     def _redirect(self, sender: Node, redirected: Redirected, command: Command, left: int) -> Reply:
         if not self.settings.cluster_mode:
-            raise DestinationMisconfigured("This Redis is a cluster. Turn Cluster Mode on.", code="is_cluster")
+            raise DestinationMisconfigured("This Redis is a cluster.", code="is_cluster")
         if not redirected.ask:
             self.expire()
         if not left:

@@ -23,7 +23,7 @@ _TRANSIENT = {
     "LOADING": "Redis is starting and loads its data.",
     "CLUSTERDOWN": "The Redis cluster is down: some slots are served by no node.",
     "MASTERDOWN": "This replica has lost its primary.",
-    "READONLY": "This Redis is a replica and accepts no writes. Enter the address of the primary.",
+    "READONLY": "This Redis is a replica and accepts no writes.",
     "NOREPLICAS": "Redis refuses writes because it has too few replicas in step.",
     "MISCONF": "Redis refuses writes because it cannot save its data to disk.",
     "TRYAGAIN": "The cluster is moving the keys to another node.",
@@ -43,7 +43,7 @@ _PLAIN: dict[str, tuple[type[DestinationError], str, str]] = {
     "NOSCRIPT": (ScriptUnknown, "script_unknown", "Redis does not hold the script."),
     "WRONGTYPE": (UnexpectedType, "wrong_type", "The key holds something that is no profile."),
     "NODATABASE": (DestinationMisconfigured, "no_database", "Redis has no database of that number."),
-    "NOCLUSTER": (DestinationMisconfigured, "no_cluster", "This Redis is not a cluster. Turn Cluster Mode off."),
+    "NOCLUSTER": (DestinationMisconfigured, "no_cluster", "This Redis is not a cluster."),
 }
 _PHRASES = (  # replies that begin with ERR and are told apart by their fixed text
     ("max number of clients", "MAXCLIENTS"),

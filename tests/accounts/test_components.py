@@ -212,6 +212,15 @@ def test_a_secret_that_is_set_says_so_and_is_never_written_into_the_page():
     assert "typed" not in page
 
 
+def test_a_secret_that_is_asked_for_again_is_not_said_to_be_kept():
+    form = AForm({"address": "x", "kind": "a", "password": ""})
+    form.fields["password"].stored = True  # type: ignore[attr-defined]
+    form.add_error("password", "Enter the password again, because you changed the address.")
+    page = shown("{% form_field field %}", field=form["password"])
+    assert "Enter the password again" in page
+    assert "Leave this empty" not in page
+
+
 def test_an_icon_is_silent_to_a_screen_reader():
     assert 'aria-hidden="true"' in shown('{% icon "ok" %}')
 

@@ -143,7 +143,7 @@ def test_what_is_missing_before_it_can_be_turned_on_is_told_and_found_once_it_is
 
         demo_warehouse.build(file, people=50)
         visitor.press("Check now")
-        for name in ("A successful Profiles run", "Every view found in the warehouse", "The warehouse can be read"):
+        for name in ("A successful Profiles run", "Every view found in the warehouse", "A warehouse that can be read"):
             point(visitor, name, "there")
         expect(page.get_by_role("heading", name="Everything is there")).to_be_visible()
         journey.connect_redis(visitor, site.redis_address, site.redis_password)
@@ -187,7 +187,7 @@ def see_what_cannot_be_read(visitor: Visitor) -> None:
     lost = point(visitor, "Every view found in the warehouse", "missing")
     expect(lost).to_contain_text("features_by_user_id: not found in profiles.")
     expect(lost.get_by_role("link", name="Choose where features_by_user_id is")).to_be_visible()
-    unread = point(visitor, "The warehouse can be read", "missing")
+    unread = point(visitor, "A warehouse that can be read", "missing")
     expect(unread).to_contain_text("features_by_email")
     unread.get_by_text("Every step of the check").click()
     expect(page.get_by_role("switch", name="Enable sync to Redis")).to_be_disabled()

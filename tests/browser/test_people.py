@@ -278,7 +278,7 @@ def test_a_forgotten_password_is_set_anew_from_the_letter(installation, java_scr
         person.arrive("Forgotten your password?")
         page.get_by_label("E-mail").fill(email)
         person.press("Send the link")
-        person.arrive("Look into your mail")
+        person.arrive("Check your e-mail")
         person.goto(link_in_letter(installation, "Choose a new password", email))
         person.arrive("Choose a new password")
         page.get_by_label("New password", exact=True).fill("short")

@@ -335,6 +335,13 @@ def test_a_connection_that_leads_elsewhere_needs_the_password_again(admin: Membe
     assert Warehouse.objects.get().credentials
 
 
+@pytest.mark.parametrize(
+    "page", ["warehouses/new/duckdb/", *(f"warehouses/{{warehouse}}/{end}" for end in ("", "edit/", "delete/"))]
+)
+def test_the_pages_of_a_file_speak_of_no_password(admin: Member, project: Project, page: str) -> None:
+    assert "password" not in text_of(admin.client.get(where(page, project))).lower()
+
+
 def test_a_name_is_used_once(admin: Member, warehouse: Warehouse) -> None:
     answer = admin.client.post("/o/acme/warehouses/new/duckdb/", {"name": "Dev", "file": "x.duckdb"})
 

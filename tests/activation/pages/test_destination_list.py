@@ -143,7 +143,7 @@ def test_the_list_is_searched_and_sorted_by_address(viewer, admin, activation, d
     assert names(page(viewer, q="berlin.EXAMPLE")) == ["Berlin"]
     assert names(page(viewer, q="customer 360")) == ["Customers"]
     assert names(page(viewer, q=athens.public_id)) == ["Athens"]
-    assert "No destination is called so" in page(viewer, q="<script>")
+    assert "No destination was found" in page(viewer, q="<script>")
 
 
 def test_a_long_list_goes_by_pages(viewer, admin):

@@ -173,4 +173,4 @@ def test_a_destination_of_another_organisation_is_not_written_to(project, outsid
 
 
 def test_a_warehouse_without_grants_needs_no_sql(project: Project, warehouse: Warehouse):
-    assert [point.name for point in preconditions(project)][-1] == "The warehouse can be read"
+    assert [point.name for point in preconditions(project)][-1] == "A warehouse that can be read"

@@ -65,7 +65,7 @@ class TestTheSourcesOfADestination:
         assert entities(page(viewer, many, q="project 007")) == ["e7"]
         assert entities(page(viewer, many, q="E7 Email v")) == ["e7"]
         assert len(entities(page(viewer, many, q="loading"))) == 20
-        assert "No source is called so" in page(viewer, many, q="<b>")
+        assert "No source was found" in page(viewer, many, q="<b>")
 
     def test_are_sorted_by_a_column_both_ways(self, many, viewer):
         up = entities(page(viewer, many, sort="project"))
@@ -143,7 +143,7 @@ class TestTheProjects:
         assert self.names(self.see(viewer, sort="-created")) == ["Bare", "Customer 360"]
         assert self.names(self.see(viewer, q="ELSE")) == ["Customer 360"]
         assert self.names(self.see(viewer, q="analytics")) == ["Bare", "Customer 360"]
-        assert "No project is called so" in self.see(viewer, q="nothing")
+        assert "No project was found" in self.see(viewer, q="nothing")
 
     def test_an_organisation_without_any_is_told_what_comes_first(self, admin):
         assert "No projects yet" in self.see(admin)

@@ -95,7 +95,7 @@ class TestTheProjects:
     def test_are_found_by_name_state_and_destination(self, in_step, bare_project, admin):
         assert "Customer 360 In step" in see(admin, "?q=customers")
         assert "Bare Off" not in see(admin, "?q=in+STEP")
-        assert "No project is called so" in see(admin, "?q=elsewhere")
+        assert "No project was found" in see(admin, "?q=elsewhere")
 
     def test_are_sorted_by_a_column_both_ways(self, in_step, bare_project, admin):
         lines = overviews.of(admin.actor, now=timezone.now()).lines
