@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-_JOINTS = re.compile(r"(?<=[^_])(_+)(?=[^_])")
+_JOINTS = re.compile(r"(?<=[^_])(_+|@)(?=[^_])")
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -20,5 +20,5 @@ def code_spans(text: object) -> SafeString:
 
 @register.filter
 def breakable(name: object) -> SafeString:
-    """Show a name that may go on in a new line after an underscore, before it is broken anywhere; it is escaped."""
+    """Show a name, escaped, that may go on in a new line after an underscore or @ before it is broken anywhere."""
     return mark_safe(_JOINTS.sub(r"\1<wbr>", escape(str(name))))  # noqa: S308 - escaped before the tags are put in

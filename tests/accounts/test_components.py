@@ -247,8 +247,9 @@ def _themed(cookie: str) -> str:
         ("features_by_email", "features_<wbr>by_<wbr>email"),
         ("__dunder__name__", "__dunder__<wbr>name__"),
         ("email", "email"),
+        ("jane@example.com", "jane@<wbr>example.com"),
         ("<b>_x", "&lt;b&gt;_<wbr>x"),
     ],
 )
-def test_a_name_may_go_on_after_an_underscore(name, shown):
+def test_a_name_may_go_on_after_an_underscore_or_an_at_sign(name, shown):
     assert Template("{{ name|breakable }}").render(Context({"name": name})) == shown
