@@ -45,7 +45,7 @@ def test_two_factor_is_required_of_everybody_once_an_admin_has_it(admin: Member,
     assert 'href="/o/acme/' not in page
     second_factor(viewer)
     assert viewer.client.get("/o/acme/").status_code == 200
-    row = r"<tr>(?:(?!</tr>).)*vera@acme.example(?:(?!</tr>).)*<td>\s*on\s*</td>"
+    row = r'<tr>(?:(?!</tr>).)*vera@acme.example(?:(?!</tr>).)*<td data-label="Two-factor">\s*on\s*</td>'
     assert re.search(row, admin.client.get("/o/acme/settings/members/").content.decode(), re.DOTALL)
     assert "Two-factor" not in viewer.client.get("/o/acme/settings/members/").content.decode()
 

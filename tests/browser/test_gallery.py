@@ -51,6 +51,11 @@ _CUT = """() => [...document.querySelectorAll("main .table, main .table :is(th, 
     .filter((element) => element.scrollWidth > element.clientWidth + 1)
     .map((element) => element.outerHTML.slice(0, 200)).slice(0, 2)"""
 
+# In the narrowest one a table of words has its rows stacked, so it has nothing to scroll for.
+_SCROLLS = """() => [...document.querySelectorAll("main .table.stacked")]
+    .filter((element) => element.scrollWidth > element.clientWidth + 1)
+    .map((element) => element.getAttribute("aria-label")).slice(0, 2)"""
+
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
@@ -110,6 +115,8 @@ def judge(page: Page, answer: Response | None, name: str, state: str) -> list[st
     problems = []
     if page.evaluate(SIDEWAYS):
         problems = [f"{name} ({state}) scrolls sideways at 320 px: {page.evaluate(_TOO_WIDE)}"]
+    if scrolling := page.evaluate(_SCROLLS):
+        problems.append(f"{name} ({state}) has stacked tables that scroll: {scrolling}")
     page.set_viewport_size(WIDE)
     if cut := page.evaluate(_CUT):
         problems.append(f"{name} ({state}) is cut off in a wide window: {cut}")
