@@ -206,7 +206,7 @@ def test_a_summary_of_problems_is_in_the_order_of_the_fields():
 
 def test_a_secret_that_is_set_says_so_and_is_never_written_into_the_page():
     form = AForm({"address": "x", "kind": "a", "password": "typed"})
-    form.fields["password"].stored = True  # type: ignore[attr-defined]  # how a form says that a secret is set
+    form.fields["password"].stored = True  # type: ignore[attr-defined]  # as a form of a stored password does  # how a form says that a secret is set
     page = shown("{% form_field field %}", field=form["password"])
     assert "A value is set. Leave this empty to keep it." in page
     assert "typed" not in page
@@ -214,7 +214,7 @@ def test_a_secret_that_is_set_says_so_and_is_never_written_into_the_page():
 
 def test_a_secret_that_is_asked_for_again_is_not_said_to_be_kept():
     form = AForm({"address": "x", "kind": "a", "password": ""})
-    form.fields["password"].stored = True  # type: ignore[attr-defined]
+    form.fields["password"].stored = True  # type: ignore[attr-defined]  # as a form of a stored password does
     form.add_error("password", "Enter the password again, because you changed the address.")
     page = shown("{% form_field field %}", field=form["password"])
     assert "Enter the password again" in page
