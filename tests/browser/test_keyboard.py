@@ -1,4 +1,4 @@
-"""The main job by keyboard alone: Tab, Enter, Space and letters, and one always sees where one is."""
+"""The main jobs by keyboard alone: Tab, Enter, Space and letters, and one always sees where one is."""
 
 import re
 
@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, expect
 
 from config.demo_warehouse import EXAMPLE, OUTPUT_SCHEMA, PB_PROJECT
 from tests.browser import journey
+from tests.browser.test_people import PASSWORD, link_in_letter, stranger
 from tests.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("up")]
@@ -68,6 +69,88 @@ def test_the_main_job_is_done_by_keyboard_alone(installation, visitor):
     expect(page.get_by_text("A profile was found")).to_be_visible()
     have_a_token_and_delete_it(visitor)
     sync_now(visitor)
+
+
+def test_a_member_is_invited_gets_another_role_and_is_removed_by_keyboard_alone(installation, visitor):
+    page, email = visitor.page, "keys@northlight.example"
+    main = page.get_by_role("main")
+    visitor.goto("/")
+    tab_to(visitor, page.get_by_role("navigation", name="Main").get_by_role("link", name="Settings"), "Enter")
+    visitor.arrive("Your profile")
+    tab_to(visitor, page.get_by_role("link", name="Members").last, "Enter")
+    visitor.arrive("Members")
+    tab_to(visitor, main.get_by_role("link", name="Invite a member").first, "Enter")
+    visitor.arrive("Invite a member")
+    type_into(visitor, re.compile("^E-mail"), email)
+    choose(visitor, page.get_by_label("Viewer", exact=True))
+    page.keyboard.press("Enter")
+    visitor.arrive("Members")
+    with stranger(installation) as newcomer:
+        join_by_keyboard(
+            newcomer, link_in_letter(installation, f"Join {journey.ORGANISATION} at Activation API", email)
+        )
+
+    visitor.goto("/o/northlight/settings/members/")
+    tab_to(visitor, main.get_by_role("link", name=f"Change {email}"), "Enter")
+    visitor.arrive(email)
+    choose(visitor, page.get_by_label("Editor", exact=True))
+    tab_to(visitor, main.get_by_role("button", name="Change role"), "Enter")
+    expect(page.get_by_role("row", name=email)).to_contain_text("Editor")
+    tab_to(visitor, main.get_by_role("link", name=f"Change {email}"), "Enter")
+    visitor.arrive(email)
+    tab_to(visitor, main.get_by_role("link", name="Remove").or_(main.get_by_role("button", name="Remove")), "Enter")
+    visitor.arrive(f"Remove {email}?")
+    tab_to(visitor, main.get_by_role("button", name="Yes, remove"), "Enter")
+    expect(page.get_by_role("row", name=email)).to_have_count(0)
+
+
+def test_a_profile_is_looked_up_and_deleted_by_keyboard_alone(served, visitor):
+    page, gone = visitor.page, served.somebody(2)
+    main = page.get_by_role("main")
+    visitor.goto(served.entities)
+    tab_to(visitor, main.get_by_role("link", name="Profile Lookup of user"), "Enter")
+    visitor.arrive("Profile Lookup")
+    type_into(visitor, "Id", gone)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Found by email")).to_be_visible()
+    type_into(visitor, "Filter traits by name", "orders")
+    expect(page.get_by_text("first_name", exact=True)).to_be_hidden()
+    tab_to(visitor, main.get_by_text("The call that answers this", exact=True), "Enter")
+    expect(page.get_by_label("curl", exact=True)).to_be_visible()
+    tab_to(visitor, main.get_by_role("button", name="Delete this profile"), "Enter")
+    visitor.arrive("Delete this profile?")
+    tab_to(visitor, main.get_by_role("button", name="Yes, delete"), "Enter")
+    expect(page.get_by_text("The profile is deleted.")).to_be_visible()
+
+
+def choose(visitor: Visitor, wanted: Locator) -> None:
+    """Go on to a group of choices by Tab, and in it to one by the arrows."""
+    group = visitor.page.locator(f"input[name={wanted.get_attribute('name')}]")
+    for _ in range(MOST_STOPS):
+        visitor.page.keyboard.press("Tab")
+        if group.evaluate_all("all => all.includes(document.activeElement)"):
+            break
+    else:
+        raise AssertionError(f"{visitor.path}: Tab does not lead to {wanted}")
+    for _ in range(group.count()):
+        if wanted.evaluate(_IS_HERE):
+            break
+        visitor.page.keyboard.press("ArrowDown")
+    else:
+        raise AssertionError(f"{visitor.path}: the arrows do not lead to {wanted}")
+    if not wanted.is_checked():
+        visitor.page.keyboard.press("Space")
+    expect(wanted).to_be_checked()
+
+
+def join_by_keyboard(newcomer: Visitor, link: str) -> None:
+    """Accept an invitation with a new account."""
+    newcomer.goto(link)
+    newcomer.arrive(f"Join {journey.ORGANISATION}")
+    type_into(newcomer, re.compile("^Your name"), "Keys")
+    type_into(newcomer, re.compile("^Password"), PASSWORD)
+    newcomer.page.keyboard.press("Enter")
+    newcomer.arrive(journey.ORGANISATION)
 
 
 def have_a_token_and_delete_it(visitor: Visitor) -> None:
