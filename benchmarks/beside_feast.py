@@ -77,7 +77,7 @@ def run(folder: Path, *, rows: int, feast_rows: int, pairs: int) -> None:
     print(f"\nwhole run beside Feast's materialize, 20 columns, {pairs} pairs")
     print(f"  {'Feast materialize':<22}{statistics.median(feast):>12,.0f} rows/s   {feast_rows:,} rows")
     print(f"  {'Activation API':<22}{statistics.median(ours):>12,.0f} rows/s   {rows:,} rows")
-    print(f"  {ratio:.0f} × Feast")
+    print(f"  {ratio:.1f} × Feast")
 
 
 def environment_of(folder: Path) -> dict[str, str]:
