@@ -15,6 +15,8 @@ from activation.engine.rows import Rows, bulk, cut
 CHUNK_ROWS = 200
 # A transaction carries a row out in half the time that a script takes: it has read the commands before.
 CHUNK_COMMANDS = 400
+# Where applications read from the server, a read waits for no more than these.
+CHUNK_AMONG_READERS = 60
 CHUNK_BYTES = 1_000_000
 
 _ROW_FAULTS = {"WRONGTYPE": "wrong_type", "TOOLARGE": "too_large", "UNENCODABLE": "unencodable"}
@@ -60,16 +62,19 @@ class ChunkReport:
             self.failures.append((positions[position], _ROW_FAULTS[code.decode()]))
 
 
-def chunks_of(node: Node, rows: Rows, positions: Sequence[int]) -> Iterator[Chunk]:
+def chunks_of(node: Node, rows: Rows, positions: Sequence[int], *, among_readers: bool = False) -> Iterator[Chunk]:
     """Yield the chunks of rows of one primary; `positions` tell where each row was in what is written."""
     writes, removes = rows.split()
-    start, most = 0, CHUNK_COMMANDS if rows.commands else CHUNK_ROWS
+    most, most_removes = CHUNK_COMMANDS if rows.commands else CHUNK_ROWS, CHUNK_ROWS
+    if among_readers:
+        most = most_removes = CHUNK_AMONG_READERS
+    start = 0
     for count, body in cut(rows.take(writes).packed, rows=most, size=CHUNK_BYTES):
         where = [positions[n] for n in writes[start : start + count]] if removes else positions[start : start + count]
         yield Chunk(node, where, removes=False, commands=rows.commands, body=body)
         start += count
-    for first in range(0, len(removes), CHUNK_ROWS):
-        piece = removes[first : first + CHUNK_ROWS]
+    for first in range(0, len(removes), most_removes):
+        piece = removes[first : first + most_removes]
         keys = b"".join(map(bulk, rows.take(piece).keys()))
         yield Chunk(node, [positions[n] for n in piece], removes=True, commands=False, body=keys)
 

@@ -184,7 +184,9 @@ class PartitionWriter:
         """Cut the rows at `positions` into chunks, in an order that gives every primary work from the beginning on."""
         if not len(positions):
             return []
-        lanes = [chunks_of(node, rows.take(own), own) for node, own in self._by_node(rows, positions).items()]
+        small = any(map(_READERS.were_at, self._channels))
+        by_node = self._by_node(rows, positions)
+        lanes = [chunks_of(node, rows.take(own), own, among_readers=small) for node, own in by_node.items()]
         return [chunk for chunk in chain.from_iterable(zip_longest(*lanes)) if chunk is not None]
 
     def _by_node(self, rows: Rows, positions: Sequence[int]) -> dict[Node, Sequence[int]]:

@@ -51,6 +51,12 @@ class Readers:
                 self._looks[place] = look
         return look.busy
 
+    def were_at(self, node: Node) -> bool:
+        """Tell whether a server had readers when it was last asked."""
+        with self._lock:
+            last = self._looks.get(node.endpoint.text)
+        return last is not None and last.busy
+
 
 def _compared(last: _Look | None, calls: int | None, now: float) -> _Look:
     if last is None or last.calls is None or calls is None or calls < last.calls:

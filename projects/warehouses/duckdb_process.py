@@ -134,7 +134,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,  # Ctrl-C is not for it. A session of its own would not be as nice as ours is (sched(7))
         )
         assert self._process.stdout is not None
         with contextlib.suppress(OSError):  # a user may have so much of it and no more

@@ -7,10 +7,12 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activation.engine import partition_writer
 from activation.engine.channel import Channel
 from activation.engine.chunks import CHUNK_COMMANDS
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Claim, FenceMissing, FenceMoved, Loader
+from activation.engine.readers import Readers
 from activation.engine.rows import Rows
 from activation.engine.transactions import _Usual
 from tests.activation.redis.conftest import ACL_PASSWORD, ACL_USER, Place, one_server
@@ -36,6 +38,17 @@ def load(loader: Loader, value: str, claim: Claim = CLAIM) -> int:
 def calls(place: Place, command: str) -> int:
     statistics = [client.info("commandstats") for client in place.clients]
     return sum(found.get(f"cmdstat_{command}", {}).get("calls", 0) for found in statistics)
+
+
+@pytest.fixture(autouse=True)
+def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have chunks as large as they are where nobody reads: what tests look at would count."""
+
+    class Nobody(Readers):
+        def are_at(self, _: object) -> bool:
+            return False
+
+    monkeypatch.setattr(partition_writer, "_READERS", Nobody())
 
 
 def before(monkeypatch: pytest.MonkeyPatch, words: tuple[bytes, ...], nth: int, act: Callable[[], object]) -> None:
