@@ -91,11 +91,10 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
             work = _removal(run, warehouse, record)
         else:
             work = _sync(run, warehouse, record, held)
-    if not heartbeat.confirm():
-        return False  # a later attempt may be loading already; its fences are not to be taken away
     _require_same_place(source)
     with loader_of(source) as loader:
-        loader.begin(run.public_id, run.attempt, len(work.sizes))
+        # A later attempt may be loading already; its fences are not to be taken away.
+        loader.begin(run.public_id, run.attempt, len(work.sizes), still_ours=heartbeat.confirm)
     if not _lay_out(run, work):
         return False
     try:

@@ -8,7 +8,7 @@ of a run puts a fence and a run key there (docs/adr/0003-small-primaries-have-a-
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from activation.engine.connection import Deployment
@@ -131,10 +131,28 @@ class Ledger:
         small = [node for node in dict.fromkeys(owners) if node not in covered]
         return [*spaced, *((tag_of(owners.index(node)), node) for node in small)]
 
-    def begin(self, run: str, run_attempt: int, partitions: int, partition_attempt: int) -> None:
-        """Set up the run's key and fences. Raises `FenceMoved` when a later attempt began already."""
-        if 0 in self._run(BEGIN, ("fence", "run", "witness"), run, run_attempt, partitions, partition_attempt):
+    def begin(
+        self, run: str, run_attempt: int, partitions: int, partition_attempt: int, still_ours: Callable[[], bool]
+    ) -> None:
+        """Set up the run's key and fences; see `Loader.begin`.
+
+        A worker may sleep before its words reach the server, for longer than its run lasts in other hands. So each tag
+        is looked at first, then the claim, and nothing is set up where anything is different by then.
+        """
+        tags = self._tags()
+        runs, markers = self._texts("run", tags), self._texts("marker", tags)
+        if not still_ours():
             raise FenceMoved
+        commands: list[tuple[str, tuple[str | int, ...]]] = []
+        for tag, current, marker in zip(tags, runs, markers, strict=True):
+            keys = [self.key(tag, kind) for kind in ("fence", "run", "witness", "marker")]
+            arguments = (run, run_attempt, partitions, partition_attempt, current or "", marker or "")
+            commands.append((keys[0], ("EVAL", BEGIN.text, len(keys), *keys, *arguments)))
+        begun = self._sound(commands)
+        if 0 in begun:
+            raise FenceMoved
+        if -1 in begun:
+            raise FenceMissing
 
     def move(self, claim: Claim, *, reopen: bool) -> bool:
         """Move a partition's fence forward; tell whether it stands at the claim everywhere."""
@@ -149,15 +167,13 @@ class Ledger:
 
     def run_is_there(self, run: str) -> bool:
         """Tell whether the run's key is on every primary still."""
-        keys = self._keys("run")
-        replies = self._sound([(key, ("GET", key)) for key in keys])
-        return all(reply is not None and reply.decode().rpartition(":")[0] == run for reply in replies)
+        texts = self._texts("run", self._tags())
+        return all(text is not None and text.rpartition(":")[0] == run for text in texts)
 
     def marker(self) -> str | None:
         """Return the run that every primary was marked with, or None when one of them lacks it."""
-        replies = set(self._sound([(key, ("GET", key)) for key in self._keys("marker")]))
-        found = replies.pop() if len(replies) == 1 else None
-        return None if found is None else str(found.decode())
+        markers = set(self._texts("marker", self._tags()))
+        return markers.pop() if len(markers) == 1 else None
 
     def mark(self, run: str, base: str | None, witnesses: Mapping[int, str]) -> None:
         """Check every primary and mark it with a run; see `Loader.set_marker`."""
@@ -173,11 +189,16 @@ class Ledger:
         kinds = ("run", "fence", "witness", "marker") if marker else ("run", "fence", "witness")
         self._run(FINISH, kinds, run)
 
-    def _keys(self, kind: str) -> list[str]:
-        return [self.key(tag, kind) for tag, _ in self._tagged()]
+    def _tags(self) -> list[str]:
+        return [tag for tag, _ in self._tagged()]
+
+    def _texts(self, kind: str, tags: list[str]) -> list[str | None]:
+        keys = [self.key(tag, kind) for tag in tags]
+        replies = self._sound([(key, ("GET", key)) for key in keys])
+        return [None if reply is None else str(reply.decode()) for reply in replies]
 
     def _run(self, script: Script, kinds: tuple[str, ...], *arguments: str | int) -> list[Reply]:
-        keys = [[self.key(tag, kind) for kind in kinds] for tag, _ in self._tagged()]
+        keys = [[self.key(tag, kind) for kind in kinds] for tag in self._tags()]
         return self._sound([(own[0], ("EVAL", script.text, len(own), *own, *arguments)) for own in keys])
 
     def _sound(self, commands: list[tuple[str, tuple[str | int, ...]]]) -> list[Reply]:

@@ -61,13 +61,27 @@ class Loader:
         self._field = field
         self._pauses = tuple(pauses)
 
-    def begin(self, run: str, run_attempt: int, partitions: int, *, partition_attempt: int = 1) -> None:
+    def begin(
+        self,
+        run: str,
+        run_attempt: int,
+        partitions: int,
+        *,
+        partition_attempt: int = 1,
+        still_ours: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Set up the run's key and the fences of partitions 0 … `partitions` - 1 on every primary.
 
-        Again for the same attempt it changes nothing. Raises `FenceMoved` when a later attempt began, and
-        `DestinationError`.
+        Again for the same attempt it changes nothing. `still_ours` tells whether the attempt is the run's present one;
+        whoever begins or finishes after it said so keeps the destination.
+
+        Raises:
+            FenceMoved: the attempt is not the present one any more.
+            FenceMissing: a primary lost its marker or run key meanwhile.
+            DestinationError: some primaries may have begun.
+
         """
-        self._ledger.begin(run, run_attempt, partitions, partition_attempt)
+        self._ledger.begin(run, run_attempt, partitions, partition_attempt, still_ours)
 
     def move_fence(self, claim: Claim, *, reopen: bool = False) -> bool:
         """Move a partition's fence to a claim on every primary, so that no earlier claim writes any more.

@@ -125,16 +125,18 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 return 1
 """)
 
-# KEYS: fence, run, witness. ARGV: run, run attempt, count of partitions, first partition attempt. → 1, or 0 when a
-# later attempt of the run began already. The same attempt again changes nothing: its partitions may have moved on.
+# KEYS: fence, run, witness, marker. ARGV: run, run attempt, count of partitions, first partition attempt, then what was
+# in the run's key and in the marker while the attempt was known to be the present one, or nothing. → 1, 0 when somebody
+# else has begun or finished since, -1 when what was there is gone. The same attempt again changes nothing: its
+# partitions may have moved on.
 BEGIN = Script("""
 local started = ARGV[1] .. ':' .. ARGV[2]
-local current = redis.call('GET', KEYS[2])
-if current then
-  local run, attempt = string.match(current, '^(.*):(%d+)$')
-  if run == ARGV[1] and tonumber(attempt) > tonumber(ARGV[2]) then return 0 end
-  if current == started and redis.call('HLEN', KEYS[1]) == tonumber(ARGV[3]) then return 1 end
-end
+local current = redis.call('GET', KEYS[2]) or ''
+local run, attempt = string.match(current, '^(.*):(%d+)$')
+if run == ARGV[1] and tonumber(attempt) > tonumber(ARGV[2]) then return 0 end
+if current == started and redis.call('HLEN', KEYS[1]) == tonumber(ARGV[3]) then return 1 end
+local marker = redis.call('GET', KEYS[4]) or ''
+if current ~= ARGV[5] or marker ~= ARGV[6] then return current == '' and marker == '' and -1 or 0 end
 redis.call('DEL', KEYS[1], KEYS[3])
 for partition = 0, tonumber(ARGV[3]) - 1 do
   redis.call('HSET', KEYS[1], partition, started .. ':' .. ARGV[4])

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
+from activation.claims import Heartbeat
 from activation.engine.bookkeeping import FenceMoved
 from activation.engine.errors import DestinationError
-from activation.engine.loader import PartitionWriter
+from activation.engine.loader import Loader, PartitionWriter
 from activation.models import PartitionState, RunState, Source, Suppression, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
 from config.embedded import EmbeddedServer
@@ -260,6 +261,41 @@ def test_a_stalled_snapshot_goes_back_to_the_queue_and_is_taken_again(world, set
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
 
 
+def test_a_worker_that_sleeps_over_its_snapshot_takes_nothing_away_when_it_wakes(world, monkeypatch):
+    world.sync()
+    run = world.start()
+    asleep = iter((True,))
+    look = Loader.evictions
+
+    def slept(loader: Loader) -> dict[str, int] | None:
+        if next(asleep, False):
+            done_by_others(world, run)
+        return look(loader)
+
+    monkeypatch.setattr(Loader, "evictions", slept)
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+
+    assert world.bookkeeping() == {"marker"}
+
+
+def test_a_worker_that_sleeps_when_it_begins_leaves_nothing_behind(world, monkeypatch):
+    world.sync()
+    run = world.start()
+    asleep = iter((True,))
+    confirm = Heartbeat.confirm
+
+    def confirmed(heartbeat: Heartbeat) -> bool:
+        ours = confirm(heartbeat)
+        if next(asleep, False):
+            done_by_others(world, run)
+        return ours
+
+    monkeypatch.setattr(Heartbeat, "confirm", confirmed)
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+
+    assert world.bookkeeping() == {"marker"}
+
+
 def test_a_stalled_finish_is_taken_over(world, settings):
     run = world.start()
     run_steps.take_snapshot(run.pk, now=timezone.now())
@@ -290,6 +326,12 @@ def test_progress_tells_rows_rate_and_the_whole(world):
     assert progress.total == 25
     assert progress.done == SyncPartition.objects.get(pk=first.pk).written > 0
     assert progress.rows_per_second
+
+
+def done_by_others(world: World, run: SyncRun) -> None:
+    long_ago = timezone.now() - timedelta(minutes=10)
+    SyncRun.objects.filter(pk=run.pk).update(heartbeat_at=long_ago)
+    assert world.work(run).state == RunState.SUCCEEDED
 
 
 def claimed_and_given_up(run: SyncRun) -> SyncPartition:
