@@ -15,7 +15,7 @@ from accounts.vault import SecretUnreadable
 from activation import guard
 from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
-from activation.engine.synchronise import TooManyRowFaults
+from activation.engine.row_faults import TooManyRowFaults
 from activation.guard import NeedsConfirmation
 from projects.warehouses import port
 

@@ -4,6 +4,8 @@ Acknowledged is not durable: a server that restarts or fails over may lose its l
 marker and every partition's witness are looked for before the run counts.
 """
 
+from collections import Counter
+
 import structlog
 from django.db import transaction
 from django.db.models import Sum
@@ -13,6 +15,7 @@ from activation import dirty_ids, offers, partitions, run_records, run_states, s
 from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
+from activation.engine.row_faults import TooManyRowFaults, too_many
 from activation.models import RunState, Source, SyncRun
 from activation.run_resources import claim_of, drop_left_overs, loader_of, table_name, warehouse_of
 from projects.warehouses import port
@@ -23,10 +26,12 @@ log = structlog.get_logger(__name__)
 def finish(run: SyncRun) -> bool:
     """Finish a run claimed in FINISHING; tell whether it succeeded here.
 
-    Partitions whose last writes the destination lost are loaded once more. Raises `FenceMissing`, `DestinationError`.
+    Partitions whose last writes the destination lost are loaded once more. Raises `FenceMissing`, `DestinationError`,
+    `TooManyRowFaults`.
     """
     with loader_of(run.source) as loader:
         loader.close_fences(run.public_id, run.fence_attempt, run.fence_partitions)
+        _require_few_faults(run)
         witnesses = {partition.number: claim_of(partition).text for partition in run.partitions.select_related("run")}
         try:
             loader.set_marker(run.public_id, base=_built_upon(run), witnesses=witnesses)
@@ -50,6 +55,15 @@ def _built_upon(run: SyncRun) -> str | None:
     if run.source.base_run is None:
         raise FenceMissing
     return run.source.base_run.public_id
+
+
+def _require_few_faults(run: SyncRun) -> None:
+    """Raise `TooManyRowFaults` where the partitions together have more refused rows than the run bears."""
+    failures: Counter[str] = Counter()
+    for of_partition in run.partitions.exclude(failures={}).values_list("failures", flat=True):
+        failures.update(of_partition)
+    if too_many(failures.total(), of=run.all_rows):
+        raise TooManyRowFaults(failures.most_common(1)[0][0])
 
 
 def _load_again(run: SyncRun, loader: Loader, numbers: frozenset[int]) -> None:

@@ -22,6 +22,7 @@ from activation.engine.bookkeeping import FenceMissing, FenceMoved
 from activation.engine.errors import DestinationError
 from activation.engine.pace import Pace
 from activation.engine.profiles import prefix
+from activation.engine.row_faults import FaultLimit
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions
 from activation.models import PartitionState, RunState, SyncPartition, SyncRun
 from activation.run_faults import DATABASE_AWAY, fault_of
@@ -156,7 +157,7 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
             counts=counts,
             pace=pace,
             cancel=warehouse.cancel,
-            unchanged=(run.unchanged or 0) // max(1, run.fence_partitions),
+            limit=FaultLimit(of=run.all_rows, unchanged=run.unchanged or 0),
         )
         table = run.deletes_table
         deletes = snapshots.read_deletes(warehouse, table, part) if table else ()

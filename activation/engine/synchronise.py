@@ -18,32 +18,18 @@ from activation.engine.encoding import Encoder, Packed
 from activation.engine.kept_out import KeptOut, Mark
 from activation.engine.pace import Pace
 from activation.engine.portions import portions
+from activation.engine.row_faults import FaultLimit
 from activation.engine.rows import Rows
 
-__all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions", "TooManyRowFaults"]
+__all__ = ["ClaimLost", "Counts", "PartitionLoad", "Suppressions"]
 
 # What is encoded and written at a time, as it comes from the warehouse; the writer cuts it into fenced chunks.
 WRITE_ROWS = 16_000
 WRITE_BYTES = 8_000_000
-# More row faults than this share of the rows, or this many from the first row on, and the run is not worth going on.
-# Rows that are in the destination already count too: few changes with some bad rows among them are no reason to stop.
-_MOST_FAULTS = 0.01
-_FAULTS_IN_A_ROW = 100
 
 
 class ClaimLost(Exception):
     """The partition is somebody else's by now; what this worker knows is out of date."""
-
-
-class TooManyRowFaults(Exception):
-    """So many rows were refused that something is wrong with all of them."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(
-            f"The destination refused too many rows ({code}). Look at the failed rows' reasons on the run's page; "
-            "nothing else was changed by them."
-        )
-        self.code = code
 
 
 class Writer(Protocol):
@@ -96,9 +82,8 @@ class PartitionLoad:
     """The loading of one partition, from its first row to its last.
 
     Reading and encoding go on in a side thread while this one writes. `still_ours` is asked before each write, `cancel`
-    is called when the load ends early, to stop the statement that is being read. `unchanged` tells how many rows the
-    destination holds as they are, which makes faults in the others weigh less. Raises `ClaimLost`, `TooManyRowFaults`,
-    and what the writer and the streams raise.
+    is called when the load ends early, to stop the statement that is being read. `limit` tells how many refused rows
+    the run bears. Raises `ClaimLost`, `TooManyRowFaults`, and what the writer and the streams raise.
     """
 
     writer: Writer
@@ -108,7 +93,7 @@ class PartitionLoad:
     counts: Counts = field(default_factory=Counts)
     pace: Pace = field(default_factory=Pace)
     cancel: Callable[[], None] = _nothing
-    unchanged: int = 0
+    limit: FaultLimit = field(default_factory=FaultLimit)
     # Each news' marks, in order. This thread appends, after a write; the side thread reads.
     _news: list[Sequence[Mark]] = field(default_factory=list, init=False, repr=False)
 
@@ -119,6 +104,7 @@ class PartitionLoad:
                 self._write(piece)
         if not self.still_ours():
             raise ClaimLost
+        self.limit.look_back(self.counts)
         self.writer.witness()
         return self.counts
 
@@ -146,9 +132,10 @@ class PartitionLoad:
         self.counts.deleted += report.deleted - held_back
         self.counts.suppressed += held_back
         self.counts.fail((rows.id(position), reason) for position, reason in report.failures)
+        refused = {position for position, _ in report.failures}
         # First, because what was written stays written, also when the run fails.
-        self._honour_new_deletes(rows, refused={position for position, _ in report.failures})
-        self._stop_when_hopeless(report, rows=len(rows))
+        self._honour_new_deletes(rows, refused=refused)
+        self.limit.look(self.counts, refused, rows=len(rows))
 
     def _without_the_deleted(self, piece: _Piece) -> Rows:
         """Hold back those whom news told of since the piece was encoded, so that every write knows all news so far."""
@@ -174,11 +161,3 @@ class PartitionLoad:
             self.writer.write(gone.removing(range(len(gone))))
             self.counts.written -= len(hits)
             self.counts.suppressed += len(hits)
-
-    def _stop_when_hopeless(self, report: ChunkReport, *, rows: int) -> None:
-        if not report.failures:
-            return
-        failed, done = self.counts.failed, self.counts.rows + self.unchanged
-        from_the_start = failed == done and done >= min(_FAULTS_IN_A_ROW, rows)
-        if from_the_start or (done >= _FAULTS_IN_A_ROW / _MOST_FAULTS and failed > done * _MOST_FAULTS):
-            raise TooManyRowFaults(self.counts.failures.most_common(1)[0][0])

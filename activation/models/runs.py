@@ -113,6 +113,11 @@ class SyncRun(models.Model):
     def __str__(self) -> str:
         return f"{self.public_id}: {self.state}"
 
+    @property
+    def all_rows(self) -> int:
+        """All rows that the run is about: those to write and to delete, and those that stay as they are."""
+        return (self.rows_planned or 0) + (self.deletes_planned or 0) + (self.unchanged or 0)
+
 
 class PartitionState(models.TextChoices):
     """States of a partition; a requeue goes back to WAITING with the attempt moved on."""

@@ -329,3 +329,24 @@ def test_a_run_that_fails_because_of_its_rows_keeps_their_reasons(world):
     assert (run.state, run.error_code) == (RunState.FAILED, "too_many_row_faults")
     first = run.partitions.exclude(failures={}).get()
     assert first.failures == {"wrong_type": first.failed}
+
+
+def test_the_partitions_together_bear_one_refused_row_in_a_hundred(world, settings):
+    settings.PARTITION_ROWS = 2_500
+    people = [(f"person{n:05}@example.com", n) for n in range(10_000)]
+    bad = [email for email, _ in people[50::100]] + ["person09999@example.com"]
+    world.put(people)
+    world.redis.mset({world.key(email): "a string" for email in bad})
+
+    failed = world.sync()
+
+    assert (failed.state, failed.error_code) == (RunState.FAILED, "too_many_row_faults")
+    refused = [part.failed for part in failed.partitions.all()]
+    assert (len(refused), sum(refused), max(refused) < 100) == (4, 101, True)
+    assert world.again(failed).source.base_run is None
+    world.redis.delete(world.key(bad.pop()))
+    run = world.sync()
+    assert (run.state, run.written, run.failed) == (RunState.SUCCEEDED, 9_900, 100)
+    world.redis.delete(*map(world.key, bad))
+    assert world.sync().written == 100
+    assert world.served() == expected(people)

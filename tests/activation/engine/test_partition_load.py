@@ -14,8 +14,9 @@ from activation.engine.encoding import Encoder
 from activation.engine.kept_out import Mark
 from activation.engine.loader import ChunkReport
 from activation.engine.pace import Pace
+from activation.engine.row_faults import FaultLimit, TooManyRowFaults
 from activation.engine.rows import Rows
-from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions, TooManyRowFaults
+from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions
 
 
 def test_rows_are_taken_back_for_who_was_deleted_meanwhile_before_too_many_faults_end_the_load():
@@ -192,7 +193,7 @@ def deleting(person: str, *, while_writing: int) -> Iterator[tuple[Suppressions,
 
 def load_of(writer: Recorder, encoder: Encoder, suppressions: Suppressions) -> PartitionLoad:
     """A load late in its partition, so that many refused rows end it."""
-    return PartitionLoad(writer, encoder, suppressions, lambda: True, Counts(written=10_000))
+    return PartitionLoad(writer, encoder, suppressions, lambda: True, Counts(written=10_000), limit=FaultLimit(10_400))
 
 
 def people(ids: Sequence[str]) -> pa.RecordBatch:
