@@ -107,9 +107,10 @@ def _succeed(run: SyncRun) -> bool:
 
 def _tidy_up(run: SyncRun, loader: Loader) -> None:
     """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
-    if run.kind != SyncRun.Kind.REMOVAL and run.source.other_place_of_id is None:
+    if run.source.other_place_of_id is None:
         sync_log.write(run, now=timezone.now())
-        offers.note(run)
+        if run.kind != SyncRun.Kind.REMOVAL:
+            offers.note(run)
     try:
         loader.finish(run.public_id)
         source = Source.every_place.get(pk=run.source_id)

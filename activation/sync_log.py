@@ -98,7 +98,7 @@ def _owner(source: Source) -> LogOwner:
 def _append(warehouse: Warehouse, name: str, run: SyncRun, *, everything: bool) -> None:
     failed = _put_failed(warehouse, run)
     changes = Changes(
-        upserts=run.upserts_table or run.snapshot,
+        upserts=run.upserts_table or run.snapshot or None,
         deletes=run.deletes_table or None,
         base=run.base_snapshot if _is_there(warehouse, run.base_snapshot) else None,
         failed=failed,

@@ -21,18 +21,19 @@ _WORD = re.compile(r"[0-9A-Za-z_]{1,60}")
 class Changes:
     """The tables that tell what a run did.
 
-    `upserts` are the ids it wrote: its delta's, or the whole snapshot's of a full run. `base` is the snapshot that was
-    there before, `failed` maps a reason to the table of ids whose write failed for it.
+    `upserts` are the ids it wrote: its delta's, or the whole snapshot's of a full run; a removal has none. `base` is
+    the snapshot that was there before, `failed` maps a reason to the table of ids whose write failed for it. At least
+    one of `upserts` and `deletes` is there.
     """
 
-    upserts: str
+    upserts: str | None = None
     deletes: str | None = None
     base: str | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
 
     def tables(self) -> list[str]:
         """List the tables, for `uses`."""
-        return [name for name in (self.upserts, self.deletes, self.base, *self.failed.values()) if name]
+        return [name for name in (self.deletes, self.upserts, self.base, *self.failed.values()) if name]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _changed(dialect: Dialect, changes: Changes, *, everything: bool) -> str:
     """Read (id, operation). What was written is left out where none of it would be logged."""
     row_id, operation = dialect.quote("_id"), dialect.quote("_operation")
     parts = []
-    if everything or changes.failed or not changes.deletes:
+    if changes.upserts and (everything or changes.failed or not changes.deletes):
         upserts = dialect.snapshot(changes.upserts)
         if changes.base:
             parts.append(
@@ -115,7 +116,7 @@ def _failed(dialect: Dialect, changes: Changes) -> str:
         for word, table in changes.failed.items()
     )
     if not rows:
-        any_ids = dialect.snapshot(changes.deletes or changes.upserts)
+        any_ids = dialect.snapshot(changes.tables()[0])
         return f"SELECT {row_id}, CAST(NULL AS VARCHAR(60)) AS {reason} FROM {any_ids} WHERE 1 = 0"
     return f"SELECT {row_id}, min({reason}) AS {reason} FROM ({rows}) r GROUP BY {row_id}"
 

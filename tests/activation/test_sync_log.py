@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import vault
 from accounts.models import AuditEvent
-from activation import sync_log
+from activation import enabling, sync_log
 from activation.engine import sync_logs
 from activation.models import Activation, Installation, RunState, Source, SyncLogContent, SyncRun
 from activation.run_resources import table_name, warehouse_of
@@ -75,6 +75,17 @@ def test_an_incremental_sync_is_logged_as_what_it_did(world, logged):
         ("bob@x.example", "delete", "succeeded", None),
         ("cleo@x.example", "insert", "succeeded", None),
     ]
+
+
+@pytest.mark.parametrize("content", [SyncLogContent.EVERYTHING, SyncLogContent.CHANGES])
+def test_a_removal_is_logged_as_a_delete_of_each(world, logged, content):
+    Activation.objects.update(sync_log=content)
+    world.sync()
+    enabling.disable(world.source.activation.project, by=world.by, now=timezone.now(), remove=True)
+    run = world.work(SyncRun.objects.get(kind="removal"))
+    assert (run.state, run.warnings) == (RunState.SUCCEEDED, [])
+    deletes = [(run.public_id, email, "delete", "succeeded", None) for email, _ in PEOPLE]
+    assert [row for row in logged() if row[0] == run.public_id] == deletes
 
 
 def test_deletes_and_failures_are_logged_unless_somebody_wants_more_or_less(world, logged):
