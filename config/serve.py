@@ -39,6 +39,7 @@ from granian.log import LogLevels, logger
 from granian.server.mp import MPServer, WorkerProcess
 
 from config import overload
+from config.environment import Environment
 from config.front import Front
 from config.garbage import collect_seldom
 
@@ -270,8 +271,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 def requests_at_once() -> int:
     """Return what `API_REQUESTS_AT_ONCE` says; what is wrong with it is said by the workers."""
-    text = os.environ.get("API_REQUESTS_AT_ONCE", "")
-    return int(text) if text.isdigit() and int(text) else overload.API_REQUESTS_AT_ONCE
+    return Environment().number("API_REQUESTS_AT_ONCE", default=overload.API_REQUESTS_AT_ONCE, least=1)
 
 
 def main(arguments: list[str]) -> None:

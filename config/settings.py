@@ -33,7 +33,7 @@ USAGE_WRITTEN_EVERY = env.number("USAGE_WRITTEN_EVERY", default=5, least=0)
 METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 FAST_READS = env.flag("FAST_READS", default=True)
 STYLEGUIDE = env.flag("STYLEGUIDE")
-# Calls that a process works on at once; half as many wait for a moment, the rest is refused (config/overload.py).
+# Calls that a process works on at once; five times as many wait for a moment, the rest is refused (config/overload.py).
 API_REQUESTS_AT_ONCE = env.number("API_REQUESTS_AT_ONCE", default=overload.API_REQUESTS_AT_ONCE, least=1)
 STALE_READS_FOR = env.number("STALE_READS_FOR", default=60)
 

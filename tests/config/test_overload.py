@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config import departure, overload, queues, wsgi
+from config import departure, overload, queues, serve, wsgi
 from config.overload import Queue, Refusal, Room
 from tests.contracts.caller import call
 
@@ -180,6 +180,15 @@ def test_a_process_that_leaves_ends_its_connections_and_is_not_ready_when_it_sai
     for path in ("/healthz", "/v2/projects", "/account/login/"):
         assert ask_for(path).headers["connection"] == "close"
         assert "connection" not in ask_for(path, SERVER_PROTOCOL="HTTP/2").headers
+
+
+def test_threads_are_for_as_many_calls_as_the_queue_lets_in_however_the_setting_is_given(monkeypatch, tmp_path):
+    (tmp_path / "calls").write_text("40\n")
+    monkeypatch.setenv("API_REQUESTS_AT_ONCE_FILE", str(tmp_path / "calls"))
+    assert serve.requests_at_once() == 40
+    monkeypatch.delenv("API_REQUESTS_AT_ONCE_FILE")
+    monkeypatch.setenv("API_REQUESTS_AT_ONCE", "none")
+    assert serve.requests_at_once() == overload.API_REQUESTS_AT_ONCE
 
 
 def test_a_burst_of_a_few_dozen_calls_and_a_browser_that_loads_a_page_are_served():
