@@ -44,7 +44,7 @@ DESCRIPTIONS: dict[Permission, str] = {
     Permission.MANAGE_MEMBERS: "Invite, change and remove members, and release a lock-out",
     Permission.MANAGE_ORGANISATION: "Rename the organisation, require two-factor log-in, and create another one",
     Permission.MANAGE_CREDENTIALS: "Connect warehouses and Redis destinations, and test connections",
-    Permission.MANAGE_ACTIVATION: "Turn the sync to Redis on and off",
+    Permission.MANAGE_ACTIVATION: "Turn the sync to Redis on and off, set its guard and log, confirm deletes, move it",
     Permission.MANAGE_ALERTS: "Say who is alerted about syncs, by e-mail and webhook",
     Permission.DELETE_THINGS: "Delete projects, warehouses and destinations",
     Permission.MANAGE_ALL_TOKENS: "See and delete everyone's tokens",

@@ -215,7 +215,7 @@ def _failures(run: SyncRun) -> list[Failure]:
 
 
 def _line(partition: SyncPartition, *, now: datetime) -> PartitionLine:
-    failures = ", ".join(f"{code}: {count:,}" for code, count in partition.failures.items())
+    failures = "; ".join(f"{run_words.failure(code)}: {count:,}" for code, count in partition.failures.items())
     if partition.started_at is None:
         return PartitionLine(partition, failures, "", "")
     seconds = ((partition.finished_at or now) - partition.started_at).total_seconds()

@@ -20,7 +20,7 @@ WARNINGS: dict[str, str] = {
 
 FAILURES: dict[str, str] = {
     "wrong_type": "The key holds something other than a hash, written by someone else",
-    "too_large": "The value is larger than Redis takes",
+    "too_large": "The JSON of the row is larger than a sync writes (16 MB) or Redis takes",
     "unencodable": "A value cannot be written as JSON",
 }
 

@@ -57,7 +57,7 @@ class Demo:
         return str(local_state.read(local_state.UP_FILE).get("url", settings.PUBLIC_URL))
 
     def facts(self) -> dict[str, Any]:
-        """Return the demo as the JSON of `manage.py demo --json` (keys as in docs/architecture.md)."""
+        """Return the demo as the JSON of `manage.py demo --json`."""
         destination = self.activation.destination
         entity, id_type, value = demo_warehouse.EXAMPLE
         example = {

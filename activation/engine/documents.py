@@ -1,4 +1,4 @@
-"""Profiles as RedisJSON documents: one a key, a feature view's name as top-level member (`contract.md` §2).
+"""Profiles as RedisJSON documents: one a key, a feature view's name as top-level member (docs/architecture.md).
 
 Reading cuts the document's text into its members' texts, so that no digit the server gives is changed.
 """

@@ -3,8 +3,8 @@
 An in-memory DuckDB in the worker does it by text concatenation. It never sees a file, the network or SQL of others:
 the only names in its SQL are positions. `to_json` of whole values is used for strings only, because it is wrong for
 floats (0.1::FLOAT → 0.10000000149011612), timestamps (no T, no Z), NaN and infinities (bare), binary, and nested JSON
-(1.10 → 1.1); the format is that of the hosted product (`docs/contract`). A warehouse that is a DuckDB itself evaluates
-the same expressions where the rows are (`packed_text`, `Packed`).
+(1.10 → 1.1); the format is that of the hosted product. A warehouse that is a DuckDB itself evaluates the same
+expressions where the rows are (`packed_text`, `Packed`).
 """
 
 import json

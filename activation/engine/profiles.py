@@ -1,7 +1,7 @@
 """Names a profile in Redis: the key layout, the rules its parts follow, digest and checksum of a suppressed key.
 
-The layout is that of the hosted product (`docs/contract`): nothing is escaped, so a value may hold colons, braces and
-any other character, and a key is always looked up whole, never parsed.
+The layout is that of the hosted product: nothing is escaped, so a value may hold colons, braces and any other
+character, and a key is always looked up whole, never parsed.
 """
 
 import hashlib

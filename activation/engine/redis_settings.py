@@ -1,4 +1,4 @@
-"""The settings of a Redis destination, read from what a form or a record holds (`contract.md` §3)."""
+"""The settings of a Redis destination, read from what a form or a record holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -11,6 +11,7 @@ from config import guides, page_guides
 register = template.Library()
 
 TROUBLE = "troubleshooting"
+_ANSWERS_OF_REDIS = "redis_"  # an error word that is in none of our tables follows
 _READING_A_VIEW = "reading-a-view"  # its step is named after the view
 
 
@@ -43,7 +44,10 @@ def step_guide(name: str) -> str:
 @register.simple_tag
 def error_guide(code: str) -> str:
     """Return where an error of a sync is explained, by its code or a code that its section names."""
-    return _url(TROUBLE, guides.guide(TROUBLE).codes.get(code, "a-sync-that-failed"))
+    codes = guides.guide(TROUBLE).codes
+    if code not in codes and code.startswith(_ANSWERS_OF_REDIS):
+        code = f"{_ANSWERS_OF_REDIS}…"
+    return _url(TROUBLE, codes.get(code, "a-sync-that-failed"))
 
 
 def _url(slug: str, anchor: str) -> str:

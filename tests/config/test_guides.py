@@ -88,6 +88,7 @@ def test_an_error_leads_to_its_section():
     assert set(run_words.FAILURES) <= set(TROUBLE.codes)
     page = Template("{% load guides %}{% error_guide code %}")
     assert page.render(Context({"code": "oom"})) == "/help/troubleshooting/#busy"
+    assert page.render(Context({"code": "redis_misc"})) == "/help/troubleshooting/#redis_…"
     assert page.render(Context({"code": "nobody_knows"})) == "/help/troubleshooting/#a-sync-that-failed"
 
 

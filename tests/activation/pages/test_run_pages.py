@@ -84,7 +84,7 @@ def test_it_tells_every_count_and_why_it_was_full(run, viewer):
         told = rf'<th scope="row"> {name} <br> <span [^>]+>[^<]+</span> </th> <td class="right"><span [^>]+>{count}<'
         assert re.search(told, page), name
     assert "Loaded at 50 rows/s." in page
-    assert "too_large: 25, wrong_type: 1" in page
+    assert ": 25; The key holds something other than a hash, written by someone else: 1" in page
     assert "2 s" in page
 
 
