@@ -35,9 +35,10 @@ def erase(handle: Handle, keys: Sequence[str], *, by: Actor, receipt: str = "", 
     `DeletePending` when the suppression stands and only Redis has not done its part yet.
     """
     row = RedisDestination.objects.get(pk=handle.destination_id)
-    suppressed = None
+    suppressed, written = None, frozenset[int]()
     if suppressions.stand(row.pk):
         suppressed = suppressions.suppress(row, keys, by=by, now=now, receipt=receipt)
+        written = suppressions.in_flight(suppressed)
     count = len(suppressed.ids) if suppressed else 0
     try:
         deleted = _as_it_is(handle, row).delete(keys)
@@ -50,7 +51,7 @@ def erase(handle: Handle, keys: Sequence[str], *, by: Actor, receipt: str = "", 
         raise
     with transaction.atomic():
         if suppressed:
-            suppressions.settle(suppressed, everywhere=deleted.everywhere, now=now)
+            suppressions.settle(suppressed, written=written, everywhere=deleted.everywhere, now=now)
         if receipt:
             deletions.credit(receipt, deleted=deleted.profiles)
         suppressions.record_delete(

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from activation import dirty_ids, run_states
-from activation.models import PartitionState, RunState, SyncPartition, SyncRun
+from activation.models import PartitionState, RedisDestination, RunState, SyncPartition, SyncRun
 
 
 def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: object) -> bool:
@@ -22,6 +22,10 @@ def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: obje
     Tells whether the run was still the caller's; if not, nothing changes.
     """
     with transaction.atomic():
+        # Whoever loads a partition reads the suppressions after this has been committed, so all up to this one.
+        fields["suppressions_known"] = RedisDestination.objects.values_list("last_suppression", flat=True).get(
+            pk=run.source.destination.served_id
+        )
         if not run_states.move(run, RunState.LOADING, now=now, **fields):
             return False
         run.partitions.all().delete()

@@ -9,7 +9,7 @@ What is kept about the person is a keyed digest, and a checksum sealed with the 
 encrypted, and only until Redis has acknowledged the delete and the syncs that were under way then have ended.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -39,13 +39,14 @@ WHERE destination_id = %s AND sequence > %s ORDER BY sequence
 log = structlog.get_logger(__name__)
 
 
-# A run that loaded when the delete was acknowledged may hold the profile in a write under way until its fences are
-# closed, also when it has ended by then.
+# A run that began to load without knowing of a suppression may hold the profile in a write under way until its fences
+# are closed, also when it has ended by then. Told by numbers, not by times: a request that waits is older than its
+# suppression, and hosts have clocks of their own.
 _IN_FLIGHT = Exists(
     SyncRun.objects.filter(
         Q(source__destination=OuterRef("destination")) | Q(source__destination__other_place_of=OuterRef("destination")),
         fences_open=True,
-        loading_at__lte=OuterRef("deleted_at"),
+        suppressions_known__lt=OuterRef("sequence"),
     )
 )
 
@@ -100,17 +101,27 @@ def suppress(
     return Suppressed(ids=(*known.values(), *(suppression.pk for suppression in fresh)))
 
 
-def settle(suppressed: Suppressed, *, everywhere: bool = True, now: datetime) -> int:
+def in_flight(suppressed: Suppressed) -> frozenset[int]:
+    """Return those that a sync under way may be writing at this moment.
+
+    Ask before the delete is sent: a sync that writes after it and ends before the answer is noted is not seen later.
+    """
+    rows = Suppression.objects.filter(_IN_FLIGHT, pk__in=suppressed.ids)
+    return frozenset(rows.values_list("pk", flat=True))
+
+
+def settle(suppressed: Suppressed, *, written: Collection[int] = (), everywhere: bool = True, now: datetime) -> int:
     """Note that Redis acknowledged the deletes; returns how many were still waiting for it.
 
-    The keys are erased, but for those that a sync under way may still be writing: what it had in flight is taken back
-    once it has ended (`retry_pending`), also if it fails before it learns of the delete. They are kept as well while
-    the destination moves and the place that is not served has not acknowledged them: not `everywhere`.
+    The keys are erased, but for those that a sync under way may still be writing, or was when the delete was sent
+    (`written`, as `in_flight` told): what it had in flight is taken back once it has ended (`retry_pending`), also if
+    it fails before it learns of the delete. They are kept as well while the destination moves and the place that is
+    not served has not acknowledged them: not `everywhere`.
     """
     rows = Suppression.objects.filter(pk__in=suppressed.ids)
     settled = rows.filter(deleted_at=None).update(deleted_at=now)
     if everywhere:
-        rows.exclude(_IN_FLIGHT).update(pending_key="")
+        rows.exclude(_IN_FLIGHT).exclude(pk__in=written).update(pending_key="")
     return settled
 
 
@@ -193,14 +204,15 @@ def _retry(pending: Sequence[Suppression], *, receipt: str, now: datetime) -> in
     keys = _readable_keys(pending)
     if not keys:
         return 0
-    destination = pending[0].destination
+    destination, suppressed = pending[0].destination, Suppressed(ids=tuple(keys))
+    written = in_flight(suppressed)
     try:
         handle = handles.get(destination.organisation_id, destination.public_id)
         deleted = handle.delete(list(keys.values()))
     except (handles.InvalidDestination, handles.ServiceUnavailable, DestinationUnavailable):
         return 0
     with transaction.atomic():
-        finished = settle(Suppressed(ids=tuple(keys)), everywhere=deleted.everywhere, now=now)
+        finished = settle(suppressed, written=written, everywhere=deleted.everywhere, now=now)
         if receipt:
             deletions.credit(receipt, deleted=deleted.profiles)
         if finished or deleted.profiles:

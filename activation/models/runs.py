@@ -34,7 +34,8 @@ class SyncRun(models.Model):
     until the snapshot is taken and what was decided from then on, with `full_reason` saying why. `offer` is what
     `activation.offers` found. `dirty_upto` is the
     last `DirtyId` the run handles. `fences_open` is set while workers of the run
-    might still write, behind fences of `fence_attempt`.
+    might still write, behind fences of `fence_attempt`. Suppressions up to number `suppressions_known` stood when it
+    began to load, so that it never wrote those.
     """
 
     class Kind(models.TextChoices):
@@ -76,6 +77,7 @@ class SyncRun(models.Model):
     fences_open = models.BooleanField(default=False)
     fence_attempt = models.PositiveIntegerField(default=0)
     fence_partitions = models.PositiveIntegerField(default=0)
+    suppressions_known = models.BigIntegerField(default=0)
     rows_in_view = models.BigIntegerField(null=True)
     snapshot_rows = models.BigIntegerField(null=True)
     unchanged = models.BigIntegerField(null=True)
