@@ -1,12 +1,15 @@
-"""A small world to sync: a DuckDB warehouse with one view, a Redis destination, a source, and steps run in process.
+"""A small world to sync: a warehouse with one view, a Redis destination, a source, and steps run in process.
 
 Workers are played by calling the steps that tasks call, so a test decides what happens between them.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import redis
@@ -22,27 +25,41 @@ from projects.models import Project, Warehouse, WarehouseKind
 VIEW = "features_by_email"
 
 
+class Owner(Protocol):
+    """A connection of the customer's own to their warehouse, behind our back; parameters are `$1`, `$2` and so on."""
+
+    def execute(self, query: str, parameters: Sequence[object] = ..., /) -> object:
+        """Run a statement."""
+
+
 @dataclass
 class World:
-    """One source and everything it needs."""
+    """One source and everything it needs; `owner` opens the warehouse as its owner."""
 
     source: Source
     by: Actor
-    file: Path
+    owner: Callable[[], AbstractContextManager[Owner]]
     redis: redis.Redis
+
+    @property
+    def file(self) -> Path:
+        """The DuckDB file, where the warehouse is one."""
+        return Path(settings.DUCKDB_DIR, self.source.activation.project.warehouse.settings["file"])
 
     def put(self, rows: Iterable[tuple[str | None, int | None]], *, extra: str = "") -> None:
         """Replace what the view shows: rows of (email, score)."""
         rows = list(rows)
-        with duckdb.connect(self.file) as connection:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS profiles")
-            connection.execute("CREATE OR REPLACE TABLE profiles.people (email VARCHAR, score INTEGER)")
+        with self.owner() as owner:
+            owner.execute("CREATE SCHEMA IF NOT EXISTS profiles")
+            owner.execute(f"DROP VIEW IF EXISTS profiles.{VIEW}")
+            owner.execute("DROP TABLE IF EXISTS profiles.people")
+            owner.execute("CREATE TABLE profiles.people (email VARCHAR, score INTEGER)")
             emails, scores = [email for email, _ in rows], [score for _, score in rows]
-            connection.execute(
-                "INSERT INTO profiles.people SELECT unnest(?::VARCHAR[]), unnest(?::INTEGER[])", [emails, scores]
+            owner.execute(
+                "INSERT INTO profiles.people SELECT unnest($1::VARCHAR[]), unnest($2::INTEGER[])", [emails, scores]
             )
-            connection.execute(
-                f"CREATE OR REPLACE VIEW profiles.{VIEW} AS SELECT 'm-' || email AS user_main_id, email, score{extra} "
+            owner.execute(
+                f"CREATE VIEW profiles.{VIEW} AS SELECT 'm-' || email AS user_main_id, email, score{extra} "
                 "FROM profiles.people"
             )
 
@@ -108,7 +125,7 @@ def expected(rows: Iterable[tuple[str, int | None]]) -> dict[str, dict[str, obje
 
 
 def build(by: Actor, server: EmbeddedServer, *, destination: RedisDestination | None = None) -> World:
-    """Make the records of a world in the actor's organisation; the server is the destination unless another is given."""
+    """Make a world in the actor's organisation from a DuckDB file; the server is the destination unless one is given."""
     settings.DUCKDB_DIR.mkdir(parents=True, exist_ok=True)
     warehouse = Warehouse.objects.create(
         organisation=by.organisation,
@@ -116,6 +133,19 @@ def build(by: Actor, server: EmbeddedServer, *, destination: RedisDestination | 
         kind=WarehouseKind.DUCKDB,
         settings={"file": f"{by.organisation.public_id}.duckdb"},
     )
+    owner = partial(duckdb.connect, Path(settings.DUCKDB_DIR, warehouse.settings["file"]))
+    return upon(warehouse, owner, by, server, destination=destination)
+
+
+def upon(
+    warehouse: Warehouse,
+    owner: Callable[[], AbstractContextManager[Owner]],
+    by: Actor,
+    server: EmbeddedServer,
+    *,
+    destination: RedisDestination | None = None,
+) -> World:
+    """Make the records of a world whose warehouse is given."""
     project = Project.objects.create(
         organisation=by.organisation, warehouse=warehouse, output_schema="profiles", name="Customers", slug="customers"
     )
@@ -131,7 +161,7 @@ def build(by: Actor, server: EmbeddedServer, *, destination: RedisDestination | 
         id_column="email",
     )
     client = redis.Redis.from_url(server.url())
-    return World(source=source, by=by, file=settings.DUCKDB_DIR / warehouse.settings["file"], redis=client)
+    return World(source=source, by=by, owner=owner, redis=client)
 
 
 def destination_of(by: Actor, server: EmbeddedServer) -> RedisDestination:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import duckdb
 import pytest
 import redis
 from django.utils import timezone
@@ -44,7 +43,7 @@ class Town:
 
     def put(self, people: Ids, *, main: str = "user_main_id") -> None:
         """Replace what the views show."""
-        with duckdb.connect(self.world.file) as connection:
+        with self.world.owner() as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS profiles")
             for id_type in self.sources:
                 rows = [(person, one) for person, ids in people.items() for one in ids.get(id_type, [])]

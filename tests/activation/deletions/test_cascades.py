@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-import duckdb
 import pytest
 from django.utils import timezone
 
@@ -162,7 +161,7 @@ def test_ids_that_another_project_links_are_deleted_too_and_theirs_in_turn(town:
 
 
 def with_schema(town, sources, people):
-    with duckdb.connect(town.world.file) as connection:
+    with town.world.owner() as connection:
         connection.execute("CREATE SCHEMA others")
         for id_type in sources:
             connection.execute(f"CREATE TABLE others.by_{id_type} (user_main_id VARCHAR, {id_type} VARCHAR)")

@@ -18,7 +18,7 @@ from activation.engine.snapshots import SnapshotPlan, partition_sizes, read_dele
 from projects.warehouses.duckdb import DuckDBWarehouse
 from projects.warehouses.port import Part, Relation, Warehouse
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, empty
 
 SCHEMA = "profiles"
 VIEW = Relation(SCHEMA, "people")
@@ -79,12 +79,10 @@ def duckdb_customer(folder: Path) -> Iterator[Customer]:
 
 @contextmanager
 def postgresql_customer(server: PostgresServer, database: str) -> Iterator[Customer]:
-    """A customer whose schemas are emptied first: making a database for every test would take longer than the test."""
+    """A customer whose schemas are emptied first."""
     settings = PostgreSQLSettings(server.host, server.port, database, server.user, server.password, sslmode="disable")
     with server.connect(database) as connection, PostgreSQLWarehouse(settings) as warehouse:
-        for schema in ("_rudderstack", SCHEMA):
-            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
-            connection.execute(f"CREATE SCHEMA {schema}".encode())
+        empty(connection, "_rudderstack", SCHEMA)
         yield PostgreSQLCustomer(connection, warehouse)
 
 

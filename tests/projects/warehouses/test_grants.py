@@ -2,13 +2,12 @@
 
 from contextlib import closing
 
-import psycopg
 import pytest
 
 from projects.warehouses import grants
 from projects.warehouses.port import Relation
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, forget
 
 NAMES = {
     "plain": ("profiles", "rudder_plain", "maker_plain"),
@@ -35,15 +34,7 @@ def test_who_has_run_the_grants_passes_the_check(case: str, postgres: PostgresSe
             assert len(steps) == 5
             assert owner.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'public'").fetchone() == (1,)
         finally:
-            _forget(owner, user, creator)
-
-
-def _forget(owner: psycopg.Connection, *roles: str) -> None:
-    """Roles belong to the whole cluster, which other tests share."""
-    for role in roles:
-        quoted = psycopg.sql.Identifier(role)
-        owner.execute(psycopg.sql.SQL("DROP OWNED BY {} CASCADE").format(quoted))
-        owner.execute(psycopg.sql.SQL("DROP ROLE {}").format(quoted))
+            forget(owner, user, creator)
 
 
 def test_the_grants_hold_a_place_for_the_password_and_never_one() -> None:

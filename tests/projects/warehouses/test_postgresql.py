@@ -14,7 +14,7 @@ import pytest
 from projects.warehouses import port
 from projects.warehouses.port import CheckStep, Column, Relation, WarehouseError
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse, numbered
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, empty, forget
 
 VIEW = Relation("profiles", "people")
 SECRET = "someone@private.example"
@@ -61,18 +61,15 @@ def place(postgres: PostgresServer, database: str) -> Iterator[Place]:
                 psycopg.sql.Identifier(user), psycopg.sql.Literal(password)
             )
         )
+        empty(owner, "profiles", "_rudderstack")
         made = Place(owner, user, PostgreSQLSettings("127.0.0.1", postgres.port, database, user, password))
         made.execute(
-            "DROP SCHEMA IF EXISTS profiles CASCADE",
-            "DROP SCHEMA IF EXISTS _rudderstack CASCADE",
-            "CREATE SCHEMA profiles",
-            "CREATE SCHEMA _rudderstack",
             "CREATE TABLE profiles.materialised (email varchar(100), plan text)",
             f"INSERT INTO profiles.materialised VALUES ('{SECRET}', '1')",
             "CREATE VIEW profiles.people AS SELECT email, plan FROM profiles.materialised",
         )
         yield made
-        made.execute("DROP OWNED BY {user} CASCADE", "DROP ROLE {user}")
+        forget(owner, user)
 
 
 @pytest.fixture
