@@ -12,6 +12,7 @@ from activation import guard, preview_tables, run_plans, run_records
 from activation.claims import Heartbeat
 from activation.engine import previews, snapshots
 from activation.engine.errors import DestinationError
+from activation.engine.memory import may_drop
 from activation.engine.previews import Comparison, Document, Side, Tables
 from activation.engine.snapshots import SnapshotPlan, SnapshotReport
 from activation.guard import NeedsConfirmation
@@ -40,6 +41,7 @@ class _Held:
     asked: bool
     marker: str | None
     evictions: dict[str, int] | None
+    may_evict: bool = False
 
 
 def look(preview: Preview, heartbeat: Heartbeat) -> Looked:
@@ -91,7 +93,7 @@ def _ask(source: Source) -> _Held:
     """Ask the destination what it holds, which writes nothing; a preview does without one that is away."""
     try:
         with loader_of(source) as loader:
-            return _Held(True, loader.marker(), loader.evictions())
+            return _Held(True, loader.marker(), loader.evictions(), may_drop(loader.memory()))
     except DestinationError:
         return _Held(False, source.base_run.public_id if source.base_run else None, None)
 
@@ -129,7 +131,13 @@ def _columns(warehouse: port.Warehouse, taken: Side, base: Side | None, found: C
 
 def _decided(source: Source, the_plan: SnapshotPlan, record: Record, held: _Held) -> dict[str, object]:
     """Tell what the sync would be, and whether it also puts right what syncs that failed left behind."""
-    found = Found(base=record.base is not None, record=record.complete, marker=held.marker, evictions=held.evictions)
+    found = Found(
+        base=record.base is not None,
+        record=record.complete,
+        marker=held.marker,
+        evictions=held.evictions,
+        may_evict=held.may_evict,
+    )
     decision = run_plans.decide(SyncRun(source=source), source, the_plan, found)
     out_of_step = bool(record.known.dirty or record.listed.ids)
     return {"full_reason": decision.reason, "destination_asked": held.asked, "out_of_step": out_of_step}

@@ -27,6 +27,7 @@ REASONS = {
     "too_many_failures": "So many profiles failed in the last sync that they were not listed",
     "destination_lost_data": "The destination lost data, or was restored from a backup",
     "evicted": "The destination evicted data to make room",
+    "evictions_forgotten": "The destination may evict data, and began to count anew, as after a restart",
     "destination_moved": "The profiles move to another place",
     "ids_expired": "Rows that failed were not synced for so long that their ids were forgotten",
 }
@@ -52,13 +53,15 @@ class Found:
     """What is there: the base's state in the warehouse, the marker and the evictions in the destination.
 
     `base` and `record` tell whether the base snapshot, and all that lists ids out of step, are there as recorded.
-    `evictions` maps each server's run id to its count of evicted keys, None where it is not told.
+    `evictions` maps each server's run id to its count of evicted keys, None where it is not told; `may_evict` tells
+    whether some server would drop profiles to make room.
     """
 
     base: bool
     record: bool
     marker: str | None
     evictions: Mapping[str, int] | None = None
+    may_evict: bool = False
 
 
 def decide(run: SyncRun, source: Source, plan: SnapshotPlan, found: Found) -> Decision:
@@ -96,6 +99,7 @@ def _reason(run: SyncRun, source: Source, plan: SnapshotPlan, found: Found) -> s
         (source.shape != shape_of(source, plan), "settings_changed"),
         (found.marker != marker, "destination_lost_data"),
         (_evicted_more(source.base_evictions, found.evictions), "evicted"),
+        (found.may_evict and _forgotten(source.base_evictions, found.evictions), "evictions_forgotten"),
     )
     return next((reason for holds, reason in reasons if holds), "")
 
@@ -103,3 +107,11 @@ def _reason(run: SyncRun, source: Source, plan: SnapshotPlan, found: Found) -> s
 def _evicted_more(before: Mapping[str, int], now: Mapping[str, int] | None) -> bool:
     """Tell whether any server evicted keys since; one that restarted counts from 0."""
     return any(count > before.get(server, 0) for server, count in (now or {}).items())
+
+
+def _forgotten(before: Mapping[str, int], now: Mapping[str, int] | None) -> bool:
+    """Tell whether a server that told how many keys it had evicted is gone, or has counted anew since.
+
+    One that was restarted or took over for another does not know what was evicted before.
+    """
+    return now is not None and any(now.get(server, -1) < count for server, count in before.items())

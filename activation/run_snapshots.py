@@ -16,7 +16,7 @@ from activation.claims import Heartbeat
 from activation.engine import deltas, profiles, room, snapshots
 from activation.engine.deltas import Delta, Known, Tables
 from activation.engine.errors import DestinationBusy
-from activation.engine.memory import Memory
+from activation.engine.memory import Memory, may_drop
 from activation.engine.snapshots import SnapshotPlan, SnapshotReport
 from activation.guard import NeedsConfirmation
 from activation.models import RedisDestination, Source, SyncRun
@@ -107,7 +107,13 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
 def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) -> _Work:
     source, names = run.source, _Names.of(run)
     the_plan = plan(source, warehouse)
-    found = Found(base=record.base is not None, record=record.complete, marker=held.marker, evictions=held.evictions)
+    found = Found(
+        base=record.base is not None,
+        record=record.complete,
+        marker=held.marker,
+        evictions=held.evictions,
+        may_evict=may_drop(held.memory),
+    )
     decision = run_plans.decide(run, source, the_plan, found)
     report = snapshots.take(
         warehouse,

@@ -3,6 +3,7 @@
 Users whose ACL refuses INFO are told nothing: that is unknown, never an error.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from activation.engine.connection import Deployment
@@ -24,6 +25,11 @@ class Memory:
     def drops_profiles(self) -> bool:
         """Tell whether the server drops profiles without a word once its memory is full."""
         return self.maximum > 0 and self.policy.startswith(_DROPS_PROFILES)
+
+
+def may_drop(told: Mapping[str, Memory] | None) -> bool:
+    """Tell whether any of the servers drops profiles when it is full; where nothing is told, none is known to."""
+    return any(server.drops_profiles for server in (told or {}).values())
 
 
 def memory(deployment: Deployment) -> dict[str, Memory] | None:
