@@ -72,7 +72,8 @@ def _look(row: Deletion, ids: Known, handle: Handle, heartbeat: Heartbeat) -> Kn
     found = other_ids.find(
         row.destination,
         entity=row.entity,
-        known=[*ids.named, *ids.found],
+        named=ids.named,
+        found=ids.found,
         most=other_ids.MOST_IDS - len(ids.found),
         heartbeat=heartbeat,
     )

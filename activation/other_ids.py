@@ -1,7 +1,9 @@
 """Finds a person's other ids: through the main id in the newest snapshots of a destination's sources, in the warehouse.
 
 Main ids are a project's own, so each project is asked about the ids that are known by then, and asked again about what
-another project found. Ids are personal data: they are in no log, no error and no row but encrypted.
+another project found. Where a main view is served the main id is one of a person's ids, too: every project is asked
+about one that the caller named, none about one that was found: another project may know somebody else by it. Ids are
+personal data: they are in no log, no error and no row but encrypted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,24 +64,35 @@ class Found:
 
 
 def find(
-    destination: RedisDestination, *, entity: str, known: Sequence[tuple[str, str]], most: int, heartbeat: Heartbeat
+    destination: RedisDestination,
+    *,
+    entity: str,
+    named: Sequence[tuple[str, str]],
+    found: Sequence[tuple[str, str]] = (),
+    most: int,
+    heartbeat: Heartbeat,
 ) -> Found:
-    """Look for what else belongs to the person or persons of the known ids, `most` at most."""
-    search = _Search(heartbeat, dict.fromkeys(known), limit=len(set(known)) + most)
+    """Look for what else belongs to the person or persons of the ids that were named, `most` at most.
+
+    `found` is what earlier looks have found.
+    """
+    given, known = frozenset(named), dict.fromkeys((*named, *found))
+    search = _Search(heartbeat, dict(known), limit=len(known) + most)
     by_project = _sources(destination, entity)
+    by_main_id = {source.id_type for sources in by_project.values() for source in sources if _is_by_main_id(source)}
     asked: dict[int, set[tuple[str, str]]] = {project: set() for project in by_project}
     more = True
     while more and not search.full:
         more = False
         for project, sources in by_project.items():
-            news = [each for each in search.known if each not in asked[project]]
+            askable = [each for each in search.known if each in given or each[0] not in by_main_id]
+            news = [each for each in askable if each not in asked[project]]
             if news and heartbeat.ours:
                 search.look(sources, news)
                 # What the project found itself leads nowhere else in it.
                 asked[project] = set(search.known)
                 more = True
-    found = tuple(each for each in search.known if each not in set(known))
-    return Found(found, tuple(search.missed.values()))
+    return Found(tuple(each for each in search.known if each not in known), tuple(search.missed.values()))
 
 
 @dataclass
@@ -114,12 +127,17 @@ class _Search:
     def _persons(
         self, warehouse: port.Warehouse, carriers: Sequence[tuple[Source, Carrier]], news: Sequence[tuple[str, str]]
     ) -> list[str]:
-        """Return the main ids of the news: each as it is, and as the source normalises it."""
+        """Return the main ids of the news: each as it is, and as the source normalises it.
+
+        A main id tells the person by itself, also where the main view leaves the row out.
+        """
         found: dict[str, None] = {}
         for source, carrier in carriers:
             values = [value for id_type, value in news if id_type == source.id_type]
             steps = tuple(source.normalisation)
             values += [profiles.normalise(value, steps) for value in values]
+            if _is_by_main_id(source):
+                found |= dict.fromkeys(values)
             if values and source.pk not in self.missed:
                 try:
                     mains = main_ids.main_ids(warehouse, carrier, values, most=self.limit)
@@ -177,6 +195,11 @@ def _sources(destination: RedisDestination, entity: str) -> dict[int, list[Sourc
     for source in there.select_related("activation__project__warehouse", "destination").order_by("pk"):
         found.setdefault(source.activation.project_id, []).append(source)
     return found
+
+
+def _is_by_main_id(source: Source) -> bool:
+    """Tell whether the source's ids are the entity's main ids."""
+    return source.id_type == _main_id_column(source)
 
 
 def _main_id_column(source: Source) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from projects import runs
 from projects.models import CheckState, Project, WarehouseCheck, WarehouseKind
-from projects.placements import ServedView, columns_known
+from projects.placements import ServedView, columns_known, views_of
 from projects.projects import served_views
 from projects.specification import from_plain, missing_feature_views
 from projects.warehouses import grants
@@ -67,7 +67,7 @@ def _profiles_run(project: Project) -> Precondition:
 def _feature_views(project: Project) -> Precondition:
     name = "Feature views in pb_project.yaml"
     specification = from_plain(project.specification)
-    missing = missing_feature_views(specification)
+    missing = missing_feature_views(specification, project.main_views)
     if missing is not None:
         return Precondition(
             Point.FEATURE_VIEWS,
@@ -77,12 +77,11 @@ def _feature_views(project: Project) -> Precondition:
             cure="Once your project has it, change the specification here too.",
             yaml=missing.yaml,
         )
-    served = [
-        f"{entity.name}: {', '.join(view.id_type for view in entity.feature_views)}"
-        for entity in specification.entities
-        if entity.feature_views
-    ]
-    return Precondition(Point.FEATURE_VIEWS, name, met=True, message=" · ".join(served))
+    served: dict[str, list[str]] = {}
+    for entity, view in views_of(project):
+        served.setdefault(entity.name, []).append(view.id_type)
+    message = " · ".join(f"{entity}: {', '.join(id_types)}" for entity, id_types in served.items())
+    return Precondition(Point.FEATURE_VIEWS, name, met=True, message=message)
 
 
 def _places(project: Project) -> Precondition:

@@ -27,6 +27,7 @@ from activation.reconciles import to_remove
 from activation.run_faults import fault_of
 from activation.run_resources import table_prefix, warehouse_of
 from activation.syncs import is_served
+from projects import main_views
 from projects.specification import from_plain
 from projects.warehouses import port
 
@@ -248,7 +249,8 @@ def _sorter(destination: RedisDestination) -> Sorter:
     for activation in destination.activations.select_related("project"):
         specification = activation.project.specification
         for entity in from_plain(specification).entities if specification else ():
-            pairs |= {(entity.name, id_type) for id_type in entity.id_types}
+            named = main_views.id_types(entity, activation.project.main_views)
+            pairs |= {(entity.name, id_type) for id_type in named}
     return Sorter(
         _own_prefix(destination),
         [

@@ -13,7 +13,7 @@ from activation.api.profiles import BatchView
 from activation.api.profiles_runs import ProfilesStart, ProfilesStatus, RunReports
 from activation.api.project_syncs import ProjectSyncsView
 from activation.api.projects import ProjectsView, ProjectView
-from activation.api.specifications import EntitiesView, PlacementsView, SpecificationView
+from activation.api.specifications import EntitiesView, MainViewsView, PlacementsView, SpecificationView
 from activation.api.suppressions import SuppressionCheckView, SuppressionLiftView, SuppressionsView
 from activation.api.switch import SwitchView
 from activation.api.syncs import StartView, StopView, SyncsView, SyncView
@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/projects/<str:project_id>/specification", SpecificationView.as_view()),
     path("v2/projects/<str:project_id>/entities", EntitiesView.as_view()),
     path("v2/projects/<str:project_id>/placements", PlacementsView.as_view()),
+    path("v2/projects/<str:project_id>/main-views", MainViewsView.as_view()),
     path("v2/projects/<str:project_id>/checks", ProjectChecksView.as_view()),
     path("v2/projects/<str:project_id>/checks/<str:check_id>", ProjectCheckView.as_view()),
     path("v2/projects/<str:project_id>/activation", SwitchView.as_view()),

@@ -39,6 +39,7 @@ PAGES: dict[str, str] = {
     "projects:check_warehouse": "troubleshooting#connecting-a-warehouse",
     "projects:count": "profile-lookup#what-is-there",
     "projects:detail": "profile-lookup#what-is-there",
+    "projects:main_view": "enabling#the-main-feature-view",
     "projects:warehouse": "enabling#1-the-warehouse",
     "projects:warehouse_delete": "enabling#1-the-warehouse",
     "projects:warehouse_edit": "enabling#1-the-warehouse",

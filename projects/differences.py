@@ -1,10 +1,11 @@
 """What a new `pb_project.yaml` changes: in words, in feature views that come to be served or end, and line by line."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Literal, TypeVar
 
+from projects import main_views
 from projects.models import Project
 from projects.specification import Entity, FeatureView, ProjectSpecification, from_plain
 
@@ -44,13 +45,30 @@ class Difference:
 
 
 def of(project: Project, wanted: ProjectSpecification, text: str) -> Difference:
-    """Tell what a text changes in a project that has not taken it; `wanted` is what the text says."""
-    return between(from_plain(project.specification), project.specification_text, wanted, text)
+    """Tell what a text changes in a project that has not taken it; `wanted` is what the text says.
+
+    Raises `SpecificationProblems` when the text stands in the way of a main view that is served.
+    """
+    main_views.check(project, wanted, text)
+    return between(
+        from_plain(project.specification),
+        project.specification_text,
+        wanted,
+        text,
+        main_views=(project.main_views, main_views.kept(project, wanted)),
+    )
 
 
-def between(before: ProjectSpecification, text_before: str, after: ProjectSpecification, text_after: str) -> Difference:
-    """Compare two specifications with their texts."""
-    served_before, served_after = _served(before), _served(after)
+def between(
+    before: ProjectSpecification,
+    text_before: str,
+    after: ProjectSpecification,
+    text_after: str,
+    *,
+    main_views: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> Difference:
+    """Compare two specifications with their texts, and with the entities whose main views are served with each."""
+    served_before, served_after = map(_served, (before, after), main_views)
     return Difference(
         added=_without(served_after, served_before),
         ended=_without(served_before, served_after),
@@ -59,8 +77,8 @@ def between(before: ProjectSpecification, text_before: str, after: ProjectSpecif
     )
 
 
-def _served(specification: ProjectSpecification) -> list[Served]:
-    return [Served(entity.name, view.id_type, view.name) for entity, view in specification.views()]
+def _served(specification: ProjectSpecification, main: Collection[str]) -> list[Served]:
+    return [Served(entity.name, view.id_type, view.name) for entity, view in specification.views(main)]
 
 
 def _without(views: Iterable[Served], others: Iterable[Served]) -> tuple[Served, ...]:
@@ -105,6 +123,8 @@ def _of_one_entity(before: Entity, after: Entity) -> Iterator[Change]:
     for name, view in new.items():
         if name in old and view.id_type != old[name].id_type:
             yield Change("changed", _view(view), f"by {view.id_type} instead of by {old[name].id_type}")
+    if before.main_view != after.main_view:
+        yield Change("changed", f"Main feature view of {after.name}", f"{before.main_view} → {after.main_view}")
     if (before.id_column_name, before.id_stitcher, before.others) != (
         after.id_column_name,
         after.id_stitcher,

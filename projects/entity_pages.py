@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from projects import counts
+from projects import counts, main_views
 from projects.models import Project, ViewCount
 from projects.placements import ServedView, served_views
 from projects.shares import percent
@@ -30,10 +30,12 @@ class ViewCard:
 
 @dataclass(frozen=True)
 class EntityCard:
-    """An entity with the views that are served of it."""
+    """An entity with the views that are served of it, its main view perhaps among them, or why that cannot be."""
 
     entity: Entity
     views: tuple[ViewCard, ...]
+    main_served: bool
+    main_obstacle: str
 
     @property
     def counting(self) -> bool:
@@ -47,7 +49,12 @@ def cards(project: Project, specification: ProjectSpecification) -> list[EntityC
     counted = counts.of(project, views)
     laid_out = [_card(project, view, counted.get(view.feature_view)) for view in views]
     return [
-        EntityCard(entity, tuple(card for card in laid_out if card.view.entity == entity.name))
+        EntityCard(
+            entity,
+            tuple(card for card in laid_out if card.view.entity == entity.name),
+            main_served=entity.name in project.main_views,
+            main_obstacle=main_views.obstacle(specification, entity, project.main_views),
+        )
         for entity in specification.entities
     ]
 

@@ -78,9 +78,10 @@ class Project(models.Model):
     """A Profiles project: its `pb_project.yaml`, and where in the warehouse its views are.
 
     `specification` holds `projects.specification.ProjectSpecification` as plain values; its revision grows when the
-    text, the warehouse or the output schema changes. `placements` maps a feature view's name to `{"schema",
-    "relation", "id_column", "chosen": [...]}`, names as the catalogue tells them (`projects.placements`); `catalogue`
-    keeps what a person can choose from: `{"relations": [...], "columns": {view: [...]}}`, and `"types"` beside.
+    text, the main views, the warehouse or the output schema change. `placements` maps a feature view's name to
+    `{"schema", "relation", "id_column", "chosen": [...]}`, names as the catalogue tells them (`projects.placements`);
+    `catalogue` keeps what a person can choose from: `{"relations": [...], "columns": {view: [...]}}`, and `"types"`.
+    `main_views` names the entities whose main feature view is served too (`projects.main_views`).
     """
 
     public_id = models.CharField(max_length=KSUID_LENGTH, unique=True, default=new_public_id, editable=False)
@@ -92,6 +93,7 @@ class Project(models.Model):
     specification_text = models.TextField()
     specification = models.JSONField(default=dict)
     specification_revision = models.PositiveIntegerField(default=1)
+    main_views = models.JSONField(default=list)
     placements = models.JSONField(default=dict)
     placements_changed_at = models.DateTimeField(null=True)
     catalogue = models.JSONField(default=dict)

@@ -47,10 +47,14 @@ class ProjectChanged(Exception):
         super().__init__("Somebody changed this project meanwhile. Reload the page and make your change again.")
 
 
+def views_of(project: Project) -> list[tuple[Entity, FeatureView]]:
+    """List every view to serve with its entity: those that the file lists, and the main views that are switched on."""
+    return from_plain(project.specification).views(project.main_views)
+
+
 def served_views(project: Project) -> list[ServedView]:
     """List every view to serve, in the order of the specification, with its place as far as it is known."""
-    specification = from_plain(project.specification)
-    return [_served(entity, view, project.placements.get(view.name, {})) for entity, view in specification.views()]
+    return [_served(entity, view, project.placements.get(view.name, {})) for entity, view in views_of(project)]
 
 
 def columns_known(project: Project, view: ServedView) -> bool:
@@ -72,7 +76,7 @@ def look_up(project: Project, warehouse: Warehouse, *, now: datetime) -> list[Se
     placements: dict[str, dict[str, Any]] = {}
     columns: dict[str, list[str]] = {}
     types: dict[str, list[str]] = {}
-    for entity, view in from_plain(project.specification).views():
+    for entity, view in views_of(project):
         former = project.placements.get(view.name, {})
         relation = _kept(former, "relation", relations) or _first(candidate_relations(entity.name, view), relations)
         if relation is not None:

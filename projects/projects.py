@@ -15,13 +15,22 @@ from accounts import audit, names
 from accounts.actors import Actor
 from accounts.models import Organisation
 from accounts.roles import Permission
-from projects import pb_project, placements
+from projects import main_views, pb_project, placements
 from projects.dialling import open_warehouse
+from projects.main_views import EntityUnknown, MainViewRefused
 from projects.models import FormerSlug, Project, Warehouse
 from projects.placements import ProjectChanged, ServedView, served_views
-from projects.specification import to_plain
+from projects.specification import from_plain, to_plain
 
-__all__ = ["NameTaken", "ProjectChanged", "ProjectInUse", "ServedView", "served_views"]
+__all__ = [
+    "EntityUnknown",
+    "MainViewRefused",
+    "NameTaken",
+    "ProjectChanged",
+    "ProjectInUse",
+    "ServedView",
+    "served_views",
+]
 
 RESERVED_SLUGS = frozenset({"new"})
 _SLUG_LENGTH = 60
@@ -110,14 +119,16 @@ def change(
 def edit_specification(project: Project, *, text: str | bytes, revision: int, by: Actor, now: datetime) -> Project:
     """Replace the specification; `revision` is the one the person saw.
 
-    Views that keep their name and id type keep their place in the warehouse. The same text changes nothing.
-    Raises `SpecificationProblems`, `ProjectChanged`.
+    Views that keep their name and id type keep their place in the warehouse, and main views that are served stay so.
+    The same text changes nothing. Raises `SpecificationProblems`, `ProjectChanged`.
     """
     by.require(Permission.EDIT_PROJECTS)
     specification = pb_project.read(text)
     if _text(text) == project.specification_text:
         return project
-    kept = placements.kept(project, specification.views())
+    main_views.check(project, specification, _text(text))
+    main = main_views.kept(project, specification)
+    kept = placements.kept(project, specification.views(main))
     with transaction.atomic():
         _change(
             project,
@@ -125,11 +136,39 @@ def edit_specification(project: Project, *, text: str | bytes, revision: int, by
             now=now,
             specification_text=_text(text),
             specification=to_plain(specification),
+            main_views=main,
             placements=kept,
         )
         details: dict[str, object] = {"revision": project.specification_revision, "views": len(specification.views())}
         _record("specification_changed", project, by=by, now=now, details=details)
     return project
+
+
+def serve_main_view(project: Project, entity_name: str, *, served: bool, by: Actor, now: datetime) -> bool:
+    """Serve an entity's main feature view too, or stop serving it; tell whether that changes anything.
+
+    Raises `EntityUnknown`, `MainViewRefused`, `ProjectChanged`.
+    """
+    by.require(Permission.EDIT_PROJECTS)
+    specification = from_plain(project.specification)
+    entity = main_views.entity_of(specification, entity_name)
+    if served == (entity.name in project.main_views):
+        return False
+    why_not = main_views.obstacle(specification, entity, project.main_views) if served else ""
+    if why_not:
+        raise MainViewRefused(why_not)
+    main = [*(name for name in project.main_views if name != entity.name), *([entity.name] if served else [])]
+    kept = placements.kept(project, specification.views(main))
+    with transaction.atomic():
+        _change(project, revision=project.specification_revision, now=now, main_views=main, placements=kept)
+        details: dict[str, object] = {
+            "entity": entity.name,
+            "feature_view": entity.main_view,
+            "id_type": entity.id_column_name,
+        }
+        action = "main_view_served" if served else "main_view_stopped"
+        _record(action, project, by=by, now=now, details=details)
+    return True
 
 
 def move(project: Project, *, warehouse: Warehouse, output_schema: str, by: Actor, now: datetime) -> Project:

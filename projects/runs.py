@@ -20,8 +20,8 @@ from projects import placements
 from projects.checks import request_check
 from projects.dialling import open_warehouse
 from projects.models import ProfilesRun, Project, RunOrigin, RunStatus
-from projects.placements import ProjectChanged, served_views
-from projects.specification import candidate_relations, from_plain
+from projects.placements import ProjectChanged, served_views, views_of
+from projects.specification import candidate_relations
 from projects.warehouses.port import Warehouse, WarehouseError
 
 KEPT_RUNS = 100
@@ -184,7 +184,7 @@ def _record_found(
 
 def _settle(project: Project, *, now: datetime) -> None:
     """Call a run finished when all our views are done, a newer run is there, or a look later nothing was added."""
-    expected = len(from_plain(project.specification).views())
+    expected = len(views_of(project))
     newest = project.runs.aggregate(seq=Max("seq_no"))["seq"]
     quiet_since = now - timedelta(seconds=settings.PROFILES_RUNS_EVERY)
     for run in project.runs.filter(status=RunStatus.RUNNING, origin=RunOrigin.REGISTRY):
@@ -196,7 +196,7 @@ def _settle(project: Project, *, now: datetime) -> None:
 def _models(project: Project) -> list[str]:
     """Name the models whose completion makes a run ours: declared names, known relations, likely names for the rest."""
     names: dict[str, None] = {}
-    for entity, view in from_plain(project.specification).views():
+    for entity, view in views_of(project):
         placed = project.placements.get(view.name, {}).get("relation")
         names |= dict.fromkeys([*([placed] if placed else []), *candidate_relations(entity.name, view)])
     return list(names)

@@ -4,14 +4,14 @@
 fields as they are, and never into SQL.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class FeatureView:
-    """A view of an entity's features by one of its id types: what a source serves.
+    """A view of an entity's features by one of its id types, or by its main id: what a source serves.
 
     `declared_name` is None where the file gives the view no name; `name` is then made from entity and id type and stays
     the same however the file spells the section, because stored profiles are keyed by it.
@@ -35,6 +35,16 @@ class Entity:
     feature_views: tuple[FeatureView, ...]
     others: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def main_feature_view(self) -> FeatureView:
+        """The main view as one that is served: its id type is called like the main id column."""
+        return FeatureView(
+            id_type=self.id_column_name,
+            declared_name=self.main_view,
+            name=self.main_view,
+            path_ref=f"{self.name}/all/feature_view",
+        )
+
 
 @dataclass(frozen=True)
 class IdType:
@@ -57,9 +67,16 @@ class ProjectSpecification:
     id_types: tuple[IdType, ...]
     others: Mapping[str, Any] = field(default_factory=dict)
 
-    def views(self) -> list[tuple[Entity, FeatureView]]:
-        """List every view that is served, with its entity, in the order of the file."""
-        return [(entity, view) for entity in self.entities for view in entity.feature_views]
+    def views(self, main_views: Collection[str] = ()) -> list[tuple[Entity, FeatureView]]:
+        """List every view that is served, with its entity, in the order of the file.
+
+        `main_views` names the entities whose main view is served after those that the file lists for it.
+        """
+        return [
+            (entity, view)
+            for entity in self.entities
+            for view in (*entity.feature_views, *([entity.main_feature_view] if entity.name in main_views else []))
+        ]
 
 
 def to_plain(specification: ProjectSpecification) -> dict[str, Any]:
@@ -104,9 +121,11 @@ class MissingFeatureViews:
     yaml: str
 
 
-def missing_feature_views(specification: ProjectSpecification) -> MissingFeatureViews | None:
-    """Explain what to add when the file lists no id to serve at all; None when it lists at least one."""
-    if specification.views():
+def missing_feature_views(
+    specification: ProjectSpecification, main_views: Collection[str] = ()
+) -> MissingFeatureViews | None:
+    """Explain what to add when the file lists no id to serve at all; None when any view is served."""
+    if specification.views(main_views):
         return None
     names = tuple(entity.name for entity in specification.entities)
     listed = " and ".join(f"`{name}`" for name in names)

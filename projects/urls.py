@@ -16,6 +16,7 @@ urlpatterns = [
     path(_project, projects.project_home, name="home"),
     path(f"{_project}entities/", projects.entities, name="detail"),
     path(f"{_project}entities/placement/", projects.placement, name="placement"),
+    path(f"{_project}entities/main-view/", projects.main_view, name="main_view"),
     path(f"{_project}entities/count/", projects.count, name="count"),
     path(f"{_project}check/", checks.check_project, name="check_project"),
     path(f"{_project}settings/", settings.general, name="settings"),

@@ -9,14 +9,15 @@ from rest_framework.request import Request
 from accounts.roles import Permission
 from activation.api import checks, fields
 from activation.api.bodies import BodyInvalid
-from activation.api.fields import TEXT, TEXT_OR_NULL
+from activation.api.fields import FLAG, TEXT, TEXT_OR_NULL
 from activation.api.managing import answer
 from activation.api.problems import FieldsInvalid
 from activation.api.projects import MAX_BODY_BYTES
 from activation.api.reached import of_specification, project_for, require
 from activation.api.requests import ApiView, identity_of, raw_body
-from projects import differences, pb_project, placements, projects
+from projects import differences, main_views, pb_project, placements, projects
 from projects.differences import Difference, Served
+from projects.main_views import EntityUnknown, MainViewRefused
 from projects.models import Project
 from projects.placements import ChoiceUnknown, ServedView
 from projects.specification import Entity, from_plain, missing_feature_views
@@ -74,7 +75,7 @@ class EntitiesView(ApiView):
         project = project_for(identity_of(request), project_id, Permission.VIEW)
         specification = from_plain(project.specification)
         views = placements.served_views(project)
-        missing = missing_feature_views(specification)
+        missing = missing_feature_views(specification, project.main_views)
         told = {
             "entities": [_entity(project, entity, views) for entity in specification.entities],
             "missing": {"message": missing.message, "yaml": missing.yaml} if missing else None,
@@ -105,6 +106,28 @@ class PlacementsView(ApiView):
         check = checks.start(project.warehouse, project=project, by=identity.actor)
         [view] = [each for each in placements.served_views(project) if each.feature_view == body["view"]]
         return answer({**_view(project, view), "checkId": check.public_id})
+
+
+class MainViewsView(ApiView):
+    """`POST /v2/projects/{id}/main-views` `{"entity", "served"}`: serves an entity's main view too, or no longer."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: Request, project_id: str) -> HttpResponse:
+        """Switch it and start a check, which finds the view; what is so already is left as it is."""
+        identity = identity_of(request)
+        project = project_for(identity, project_id, Permission.EDIT_PROJECTS)
+        body = fields.read(raw_body(request), {"entity": TEXT, "served": FLAG}, required=("entity", "served"))
+        name, served = body["entity"], body["served"]
+        try:
+            changed = projects.serve_main_view(project, name, served=served, by=identity.actor, now=timezone.now())
+        except (EntityUnknown, MainViewRefused) as error:
+            raise FieldsInvalid({"entity": str(error)}) from None
+        entity = main_views.entity_of(from_plain(project.specification), name)
+        told = _entity(project, entity, placements.served_views(project))
+        if changed:
+            told["checkId"] = checks.start(project.warehouse, project=project, by=identity.actor).public_id
+        return answer(told)
 
 
 def _text(request: Request) -> str:
@@ -154,6 +177,7 @@ def _entity(project: Project, entity: Entity, views: list[ServedView]) -> dict[s
         "idTypes": list(entity.id_types),
         "mainView": entity.main_view,
         "mainIdColumn": entity.id_column_name,
+        "mainViewServed": entity.name in project.main_views,
         "views": [_view(project, view) for view in views if view.entity == entity.name],
     }
 

@@ -26,6 +26,7 @@ from activation.models import Activation, RedisDestination
 from activation.profile_forms import DeleteForm, LookUpForm
 from activation.profile_lookups import Question, TooManyLookUps
 from activation.views import waking
+from projects import main_views
 from projects.models import Project
 from projects.pages import project_page
 from projects.specification import from_plain
@@ -130,7 +131,11 @@ def _place(project: Project, entity: str) -> _Place:
     """Find an entity that the project declares, or whose profiles its sources still hold. Raises `Http404`."""
     activation = Activation.objects.filter(project=project).select_related("destination", "project").first()
     served = profile_lookups.id_types(activation, entity) if activation else []
-    declared = [each.id_types for each in from_plain(project.specification).entities if each.name == entity]
+    declared = [
+        main_views.id_types(each, project.main_views)
+        for each in from_plain(project.specification).entities
+        if each.name == entity
+    ]
     if not declared and not served:
         raise Http404
     return _Place(project, entity, declared[0] if declared else (), activation, served)

@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ('specification_text', models.TextField()),
                 ('specification', models.JSONField(default=dict)),
                 ('specification_revision', models.PositiveIntegerField(default=1)),
+                ('main_views', models.JSONField(default=list)),
                 ('placements', models.JSONField(default=dict)),
                 ('placements_changed_at', models.DateTimeField(null=True)),
                 ('catalogue', models.JSONField(default=dict)),

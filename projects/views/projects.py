@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from django.contrib import messages
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -18,10 +19,12 @@ from projects.next_steps import next_step
 from projects.pages import project_page
 from projects.placements import ChoiceUnknown, ProjectChanged
 from projects.problems import SpecificationProblems
-from projects.projects import NameTaken
+from projects.projects import EntityUnknown, MainViewRefused, NameTaken
 from projects.specification import from_plain, missing_feature_views
 
 _PER_PAGE = 50
+_SERVED_TOO = "The main feature view is served too, as soon as it is found. The warehouse is being checked."
+_NOT_SERVED_ANY_MORE = "The main feature view is not synced any more. What is in Redis stays there."
 _SORTS: Mapping[str, Callable[[ListedProject], object]] = {
     "name": lambda row: row.name.lower(),
     "warehouse": lambda row: row.warehouse_name.lower(),
@@ -99,7 +102,7 @@ def entities(request: SignedInRequest, project: Project) -> HttpResponseBase:
         "cards": cards,
         "counting": any(card.counting for card in cards),
         "countable": any(view.relation is not None for view in views),
-        "missing": missing_feature_views(specification),
+        "missing": missing_feature_views(specification, project.main_views),
         "check": check,
         "grants": connections.grants_of(project.warehouse, project.output_schema),
         "next_step": next_step(project, views=views, check=check),
@@ -113,6 +116,25 @@ def count(request: SignedInRequest, project: Project) -> HttpResponseBase:
     """Ask for the views' rows and NULLs to be counted."""
     for row in counts.request(project, by=request.actor, now=timezone.now()):
         tasks.wake_counter(row)
+    return see_other("projects:detail", organisation=request.organisation.slug, project=project.slug)
+
+
+@require_POST
+@project_page(permission=Permission.EDIT_PROJECTS)
+def main_view(request: SignedInRequest, project: Project) -> HttpResponseBase:
+    """Serve the main feature view of the entity in the body too, or stop serving it."""
+    entity, served = request.POST.get("entity", ""), request.POST.get("served") == "yes"
+    now = timezone.now()
+    try:
+        changed = projects.serve_main_view(project, entity, served=served, by=request.actor, now=now)
+    except EntityUnknown:
+        raise Http404 from None
+    except (MainViewRefused, ProjectChanged) as error:
+        messages.error(request, str(error))
+    else:
+        if changed:
+            tasks.wake(checks.request_check(project.warehouse, project=project, by=request.actor, now=now))
+            messages.success(request, _SERVED_TOO if served else _NOT_SERVED_ANY_MORE)
     return see_other("projects:detail", organisation=request.organisation.slug, project=project.slug)
 
 

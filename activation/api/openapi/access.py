@@ -29,7 +29,9 @@ _GROUPS: dict[tuple[Role, str], tuple[str, ...]] = {
     ),
     (Role.ADMIN, ""): ("listAuditEvents",),
     (Role.EDITOR, _SYNC): ("startSync", "stopSync", "reportRun", "startRun"),
-    (Role.EDITOR, _MANAGE): ("createProject", "changeProject", "changeSpecification", "placeView", "checkProject"),
+    (Role.EDITOR, _MANAGE): (
+        *("createProject", "changeProject", "changeSpecification", "placeView", "serveMainView", "checkProject"),
+    ),
     (Role.VIEWER, _READ): (
         *("listSyncs", "readSync", "listProjectSyncs", "readRun"),
         *("listWarehouses", "readWarehouse", "readWarehouseCheck", "listDestinations", "readDestination"),

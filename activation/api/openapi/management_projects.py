@@ -28,6 +28,7 @@ def paths() -> dict[str, dict[str, Operation]]:
         "/v2/projects/{projectId}/specification": {"get": _read_specification(), "post": _specify()},
         "/v2/projects/{projectId}/entities": {"get": _entities()},
         "/v2/projects/{projectId}/placements": {"post": _place()},
+        "/v2/projects/{projectId}/main-views": {"post": _serve_main_view()},
         "/v2/projects/{projectId}/checks": {"post": _check()},
         "/v2/projects/{projectId}/checks/{checkId}": {"get": _read_check()},
         "/v2/projects/{projectId}/activation": {"get": _state(), "post": _switch()},
@@ -159,6 +160,27 @@ def _place() -> Operation:
             example={"view": "features_by_email", "relation": "features_by_email_v2", "idColumn": None},
         ),
         answers={"200": ("Where the view is; `checkId` is the check that was started.", ref("View"))},
+        refused=("400", "404", "409", "413", "422"),
+    )
+
+
+def _serve_main_view() -> Operation:
+    served = "Whether the view by the main id is served too, by an id type that is called like its column."
+    return operation(
+        ("Projects", "serveMainView", "Serve an entity's main feature view too, or no longer"),
+        path=_PATH,
+        body=body(
+            ("entity", "served"),
+            entity=text("An entity of the specification."),
+            served=described(FLAG_SCHEMA, served),
+            example={"entity": "user", "served": True},
+        ),
+        answers={
+            "200": (
+                "The entity; with `checkId`, the check that looks for the view, where something changed.",
+                ref("Entity"),
+            )
+        },
         refused=("400", "404", "409", "413", "422"),
     )
 

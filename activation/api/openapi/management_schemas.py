@@ -180,12 +180,14 @@ VIEW = obj(
     checkId=text("The check that this call started."),
 )
 ENTITY = obj(
-    ("name", "idTypes", "mainView", "mainIdColumn", "views"),
+    ("name", "idTypes", "mainView", "mainIdColumn", "mainViewServed", "views"),
     name=text(),
-    idTypes=_NAMES,
-    mainView=text(),
-    mainIdColumn=text(),
-    views={"type": "array", "items": ref("View")},
+    idTypes=described(_NAMES, "Those of the file."),
+    mainView=text("The feature view by the entity's main id."),
+    mainIdColumn=text("The column of the main id, and its id type where the main view is served."),
+    mainViewServed=described(FLAG_SCHEMA, "Whether the main view is served too."),
+    views={"type": "array", "items": ref("View"), "description": "Those that are served."},
+    checkId=text("The check that this call started."),
 )
 ENTITIES = obj(
     ("entities", "missing", "relations"),

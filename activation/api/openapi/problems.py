@@ -131,6 +131,7 @@ _OF_CALLS: dict[tuple[str, str], tuple[str, ...]] = {
     ("409", "deleteProject"): ("in_use",),
     ("409", "changeSpecification"): ("changed_meanwhile",),
     ("409", "placeView"): ("changed_meanwhile",),
+    ("409", "serveMainView"): ("changed_meanwhile",),
     ("409", "switchActivation"): ("not_ready", "destination_refused", "not_synced"),
     ("422", "createProject"): ("invalid_fields", "invalid_specification"),
     ("422", "changeSpecification"): ("invalid_fields", "invalid_specification"),

@@ -23,6 +23,7 @@ CALLS = [
     ("PATCH", "projects/{project}"),
     ("POST", "projects/{project}/specification"),
     ("POST", "projects/{project}/placements"),
+    ("POST", "projects/{project}/main-views"),
     ("POST", "projects/{project}/activation"),
     ("POST", "warehouses"),
     ("PATCH", "warehouses/{warehouse}"),
@@ -33,7 +34,18 @@ CALLS = [
 ]
 NAMES = (
     *("name", "kind", "settings", "credentials", "warehouseId", "outputSchema", "specification", "schedule", "text"),
-    *("view", "relation", "idColumn", "enabled", "destinationId", "removeProfiles", "rowsPerSecond", "workspaceId"),
+    *(
+        "view",
+        "relation",
+        "idColumn",
+        "enabled",
+        "entity",
+        "served",
+        "destinationId",
+        "removeProfiles",
+        "rowsPerSecond",
+        "workspaceId",
+    ),
     *("address", "password", "clusterMode", "secure", "database", "clientCertificate", "clientKey", "caCertificate"),
     *("host", "port", "user", "sslmode", "file", "minutes", "start", "expression", "forget", "earlier"),
 )

@@ -272,6 +272,7 @@ class TestWho:
             ("POST", f"{path}/specification"),
             ("GET", f"{path}/entities"),
             ("POST", f"{path}/placements"),
+            ("POST", f"{path}/main-views"),
             ("POST", f"{path}/checks"),
             ("GET", f"{path}/checks/{project.checks.get().public_id}"),
             ("GET", f"{path}/activation"),
