@@ -40,6 +40,9 @@ OURS: dict[str, str] = {
         "Have whoever runs this installation put the old key back into ENCRYPTION_KEYS, or type the credentials anew, "
         "and try again."
     ),
+    "suppression_key_missing": (
+        "Have whoever runs this installation restart all its processes with the same SUPPRESSION_KEYS, and try again."
+    ),
     "database_away": "Ask whoever runs this installation whether our own database is well, and try again.",
     "internal": "Try again. If it stays, report it with the sync's id.",
     guard.CODE: "An Admin decides. If the view is wrong, correct it, and try again.",

@@ -19,9 +19,10 @@ def lift(destination: RedisDestination, *, entity: str, id_type: str, value: str
     """Lift what keeps a profile from being written, by its id as it was deleted or as sources normalise it.
 
     Returns how many suppressions stood. Its row did not change, so the next sync is told to write it again. Raises
-    `PermissionRefused`.
+    `PermissionRefused`, `SuppressionKeyMissing`.
     """
     by.require(Permission.MANAGE_SUPPRESSIONS)
+    suppressions.require_keys(destination.pk)
     lifted = suppressions.lift(destination, _keys(destination, entity, id_type, value), now=now)
     if lifted:
         dirty_ids.add_profiles(destination.pk, [(entity, id_type, value)], reason=DirtyId.Reason.LIFTED, now=now)
@@ -35,9 +36,10 @@ def look_up(
 ) -> list[Suppression]:
     """Return what keeps a profile from being written, found as `lift` finds it; that somebody asked is recorded.
 
-    Raises `PermissionRefused`.
+    Raises `PermissionRefused`, `SuppressionKeyMissing`.
     """
     by.require(Permission.MANAGE_SUPPRESSIONS)
+    suppressions.require_keys(destination.pk)
     found = suppressions.standing(destination.pk, _keys(destination, entity, id_type, value))
     destinations.record("suppression_looked_up", destination, by=by, now=now, details={"suppressions": len(found)})
     return found

@@ -17,6 +17,7 @@ from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.row_faults import TooManyRowFaults
 from activation.guard import NeedsConfirmation
+from activation.suppressions import SuppressionKeyMissing
 from projects.warehouses import port
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ _KNOWN: dict[type[Exception], tuple[str, bool]] = {
     NeedsConfirmation: (guard.CODE, False),
     RecordLost: ("record_lost", False),
     SecretUnreadable: ("secret_unreadable", False),
+    SuppressionKeyMissing: ("suppression_key_missing", True),  # another worker may have it, or this one soon
 }
 
 

@@ -51,6 +51,17 @@ _IN_FLIGHT = Exists(
 )
 
 
+class SuppressionKeyMissing(Exception):
+    """Suppressions stand that were made with a key this process was not started with: it cannot tell whose they are."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"This process lacks version {version} of SUPPRESSION_KEYS, so it cannot tell who was deleted under it. "
+            "Have it restarted with the keys that the other processes have."
+        )
+        self.version = version
+
+
 @dataclass(frozen=True)
 class Suppressed:
     """Suppressions that stand, as primary keys: those of one request."""
@@ -144,19 +155,33 @@ def standing(destination_id: int, keys: Sequence[str]) -> list[Suppression]:
 def since(destination_id: int, sequence: int) -> tuple[int, list[Mark]]:
     """List the marks of the suppressions numbered above `sequence` that stand, and the highest number seen.
 
-    Call it again with that number for what came later; with 0 for all of them. One whose secret is not set any more
-    has no mark: nobody could tell its key.
+    Call it again with that number for what came later; with 0 for all of them. Raises `SuppressionKeyMissing`, rather
+    than leave somebody out whom this process would then write again.
     """
     with connection.cursor() as cursor:
         cursor.execute(_SINCE, (destination_id, sequence))
         rows = cursor.fetchall()
     last = rows[-1][0] if rows else sequence
     secrets: Mapping[int, bytes] = settings.SUPPRESSION_KEYS
-    return last, [
-        Mark(_opened(secrets[version], digest, sealed), digest)
-        for _, version, digest, sealed, stands in rows
-        if stands and version in secrets
-    ]
+    try:
+        marks = [
+            Mark(_opened(secrets[version], digest, sealed), digest)
+            for _, version, digest, sealed, stands in rows
+            if stands
+        ]
+    except KeyError as missing:
+        log.warning("suppression_key_missing", version=missing.args[0])
+        raise SuppressionKeyMissing(missing.args[0]) from None
+    return last, marks
+
+
+def require_keys(destination_id: int) -> None:
+    """Refuse to answer for suppressions that this process cannot read. Raises `SuppressionKeyMissing`."""
+    standing = Suppression.objects.filter(destination_id=destination_id, lifted_at=None)
+    unread = standing.exclude(key_version__in=settings.SUPPRESSION_KEYS).values_list("key_version", flat=True)
+    version = unread.order_by("-key_version").first()
+    if version is not None:
+        raise SuppressionKeyMissing(version)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -18,7 +18,7 @@ from django.http.request import UnreadablePostError
 from rest_framework import exceptions
 
 from accounts.actors import PermissionRefused
-from activation import erasures, handles, serving
+from activation import erasures, handles, serving, suppressions
 from activation.api import bodies, refusals
 from activation.api.formats import json_answer
 from activation.api.problems import Kinds, Problem
@@ -108,6 +108,10 @@ def _service_unavailable(_: Exception) -> Problem:
     return Problem(503, "service_unavailable", text, {"Retry-After": str(TRY_SERVICE_AGAIN_AFTER)})
 
 
+def _key_missing(error: Exception) -> Problem:
+    return Problem(503, "service_unavailable", str(error), {"Retry-After": str(TRY_SERVICE_AGAIN_AFTER)})
+
+
 def _method_not_allowed(_: Exception) -> Problem:
     return Problem(405, "method_not_allowed", "This method is not allowed here.")
 
@@ -161,6 +165,7 @@ _PROBLEMS: tuple[tuple[Kinds, Callable[[Any], Problem]], ...] = (
     (DestinationUnavailable, _destination_unavailable),
     ((handles.ServiceUnavailable, OperationalError, InterfaceError), _service_unavailable),
     ((Http404, exceptions.NotFound), _not_found),
+    (suppressions.SuppressionKeyMissing, _key_missing),
     (exceptions.MethodNotAllowed, _method_not_allowed),
     (exceptions.NotAcceptable, _not_acceptable),
     (exceptions.Throttled, _rate_limited),

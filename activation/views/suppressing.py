@@ -19,6 +19,7 @@ from activation import deleted_profiles, lifts
 from activation.access import destination_for
 from activation.models import Activation, DeletedProfilesPolicy, RedisDestination, Suppression
 from activation.suppression_forms import LookUpForm, PolicyForm
+from activation.suppressions import SuppressionKeyMissing
 from projects.models import Project
 from projects.pages import project_page
 
@@ -39,10 +40,16 @@ def show(request: SignedInRequest, destination: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, row, form)
     asked = {**form.cleaned_data, "by": request.actor, "now": timezone.now()}
-    found = lifts.look_up(row, **asked)
-    # What is lifted is what was shown: another id typed meanwhile is looked up first.
-    if found and request.POST.get("lift") == _name(found):
-        lifts.lift(row, **asked)
+    try:
+        found = lifts.look_up(row, **asked)
+        # What is lifted is what was shown: another id typed meanwhile is looked up first.
+        confirmed = bool(found) and request.POST.get("lift") == _name(found)
+        if confirmed:
+            lifts.lift(row, **asked)
+    except SuppressionKeyMissing as refusal:
+        form.add_error(None, str(refusal))
+        return _page(request, row, form)
+    if confirmed:
         messages.success(
             request, "The suppression is lifted. The profile returns with the next sync, if it is in the view."
         )
