@@ -40,6 +40,7 @@ from projects.warehouses.postgresql_types import TYPES, Types
 __all__ = ["PostgreSQLSettings", "PostgreSQLWarehouse"]
 
 BYTES_PER_ROW = 400  # for the size of batches only
+_DROPS_WITHIN = "5s"  # a backup that reads a table may take hours; it is dropped another time
 
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\?")
 
@@ -165,8 +166,9 @@ class PostgreSQLWarehouse:
         return [str(name) for (name,) in self.fetch(catalogue.OWN_TABLES, (SCHEMA, prefix))]
 
     def drop(self, name: str) -> None:
-        """Drop a table of ours; not being there is fine, nor is its schema."""
-        self._execute(f"DROP TABLE IF EXISTS {self.dialect.snapshot(name)}")
+        """Drop a table of ours; not being there is fine, nor is its schema. Who reads it is waited for some seconds."""
+        with self._setting("lock_timeout", _DROPS_WITHIN):
+            self._execute(f"DROP TABLE IF EXISTS {self.dialect.snapshot(name)}")
 
     def append(self, log: str, select: str, *, owner: LogOwner, entry: str, day: date, uses: Sequence[str] = ()) -> int:
         """Insert a SELECT's rows into a log; see `port.Warehouse.append`."""
@@ -239,13 +241,18 @@ class PostgreSQLWarehouse:
     @contextmanager
     def _index_order(self) -> Iterator[None]:
         """Have rows wanted in an index's order read by it: sorting them would read the partition for every page."""
-        switch = "SELECT pg_catalog.set_config('enable_sort', ?, false)"
-        self.fetch(switch, ("off",))
+        with self._setting("enable_sort", "off"):
+            yield
+
+    @contextmanager
+    def _setting(self, name: str, value: str) -> Iterator[None]:
+        """Have a setting of the session be something else for a while."""
+        self.fetch("SELECT pg_catalog.set_config(?, ?, false)", (name, value))
         try:
             yield
         finally:
             with suppress(WarehouseError):
-                self.fetch(switch, ("on",))
+                self._execute(f"RESET {name}")
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[str]:

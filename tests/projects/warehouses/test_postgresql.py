@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from projects.warehouses import port
+from projects.warehouses import port, postgresql
 from projects.warehouses.port import CheckStep, Column, Relation, WarehouseError
 from projects.warehouses.postgresql import PostgreSQLSettings, PostgreSQLWarehouse, numbered
 from tests.postgres import PostgresServer, empty, forget
@@ -320,6 +320,20 @@ def test_a_lock_that_stands_in_the_way_is_a_transient_fault(granted: Place) -> N
             warehouse.fetch("SELECT count(*) FROM profiles.people")
         granted.execute("ROLLBACK")
     assert failed.value.transient
+
+
+def test_a_table_that_somebody_reads_for_hours_is_not_waited_for(granted: Place, monkeypatch) -> None:
+    monkeypatch.setattr(postgresql, "_DROPS_WITHIN", "100ms")
+    with granted.open() as warehouse:
+        warehouse.create(TABLE, "SELECT 1 AS _id")
+        granted.execute("BEGIN", f"LOCK TABLE _rudderstack.{TABLE} IN ACCESS SHARE MODE")
+        with pytest.raises(port.WarehouseBusy) as failed:
+            warehouse.drop(TABLE)
+        granted.execute("ROLLBACK")
+        assert failed.value.transient
+        assert warehouse.fetch("SELECT current_setting('lock_timeout')") == [("0",)]
+        warehouse.drop(TABLE)
+        assert warehouse.tables(TABLE) == []
 
 
 def test_a_read_only_user_is_told_so(granted: Place) -> None:
