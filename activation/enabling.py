@@ -16,7 +16,6 @@ from accounts.roles import Permission
 from activation import removals, syncs
 from activation.models import Activation, RedisDestination, Source, SyncRun
 from activation.preconditions import Precondition, preconditions
-from projects import runs
 from projects.models import Project
 from projects.projects import ServedView, served_views
 
@@ -80,8 +79,8 @@ def enable(project: Project, destination: RedisDestination, *, by: Actor, now: d
         details={"destination": destination.public_id, "sources": len(sources)},
         now=now,
     )
-    newest = runs.latest_finished(project)
-    syncs.start_all(sources, trigger=SyncRun.Trigger.ENABLED, by=by, now=now, profiles_run=newest)
+    # One that is being removed is synced when that has ended.
+    syncs.request_all(sources, trigger=SyncRun.Trigger.ENABLED, by=by, now=now)
     return activation
 
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import syncs
-from activation.models import Source, SyncRun
+from activation.models import ACTIVE_STATES, Source, SyncRun
 
 
 class StillServed(Exception):
@@ -46,7 +47,9 @@ def start(source: Source, *, by: Actor, now: datetime) -> SyncRun:
     while True:
         active = syncs.active_run(source)
         if active is not None and active.kind == SyncRun.Kind.REMOVAL:
-            return active
+            if _takes_up(source):
+                return active
+            continue  # it ended meanwhile
         if active is not None:
             syncs.stop(active, by=by, now=now)
         try:
@@ -65,6 +68,13 @@ def has_left(source: Source) -> bool:
     if syncs.is_served(source) or source.status == Source.Status.REMOVED:
         return False
     return syncs.active_run(source) is None
+
+
+def _takes_up(source: Source) -> bool:
+    """Have the removal that runs be the source's end again, though the source had returned since it began."""
+    active = SyncRun.objects.filter(source=OuterRef("pk"), state__in=ACTIVE_STATES, kind=SyncRun.Kind.REMOVAL)
+    waiting = Source.every_place.filter(Exists(active), pk=source.pk)
+    return bool(waiting.update(status=Source.Status.REMOVING, follow_up={}))
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ marker and every partition's witness are looked for before the run counts.
 """
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -17,6 +18,7 @@ from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
 from activation.engine.row_faults import TooManyRowFaults, too_many
 from activation.models import RunState, Source, SyncRun
+from activation.run_faults import fault_of
 from activation.run_resources import claim_of, drop_left_overs, loader_of, table_name, warehouse_of
 from projects.warehouses import port
 
@@ -82,11 +84,11 @@ def _succeed(run: SyncRun) -> bool:
         written=Sum("written"), deleted=Sum("deleted"), suppressed=Sum("suppressed"), failed=Sum("failed")
     )
     counts = {name: value or 0 for name, value in sums.items()}
-    if not run_states.move(run, RunState.SUCCEEDED, now=now, fences_open=False, **counts):
+    removed = run.kind == SyncRun.Kind.REMOVAL
+    if not run_states.move(run, RunState.SUCCEEDED, now=now, fences_open=False, tables_left=removed, **counts):
         return False
     dirty_ids.settle(run)
     source = Source.every_place.get(pk=run.source_id)
-    removed = run.kind == SyncRun.Kind.REMOVAL
     Source.every_place.filter(pk=source.pk).update(
         base_snapshot=run.snapshot,
         base_rows=run.snapshot_rows or 0,
@@ -106,17 +108,42 @@ def _succeed(run: SyncRun) -> bool:
 
 
 def _tidy_up(run: SyncRun, loader: Loader) -> None:
-    """Log what the run did and drop what it leaves behind; what cannot be dropped now goes with the next run."""
+    """Log what the run did and drop what it leaves behind.
+
+    What cannot be dropped now goes with the next run; after a removal, which none may follow, `sweep` looks again.
+    """
     if run.source.other_place_of_id is None:
         sync_log.write(run, now=timezone.now())
         if run.kind != SyncRun.Kind.REMOVAL:
             offers.note(run)
     try:
-        loader.finish(run.public_id)
+        if run.kind != SyncRun.Kind.REMOVAL:
+            loader.finish(run.public_id)
         source = Source.every_place.get(pk=run.source_id)
         if len(source.tombstones) > 1:
             with warehouse_of(run.source) as warehouse:
                 run_records.merge_tombstones(source, warehouse, name=table_name(run, "gone"))
-        drop_left_overs(run)
+        _drop_left_overs(run)
     except (port.WarehouseError, DestinationError) as error:
         log.warning("sync_left_tables_behind", run=run.public_id, code=error.code)
+
+
+def sweep(*, now: datetime) -> None:
+    """Drop what removals left in the warehouse: a worker died there, or the warehouse was away."""
+    left = SyncRun.objects.filter(tables_left=True, finished_at__lte=now - _LEFT_ALONE, not_before__lte=now)
+    for run in left.select_related("source__activation__project__warehouse").order_by("not_before")[:_SWEPT_AT_ONCE]:
+        SyncRun.objects.filter(pk=run.pk).update(not_before=now + _SWEPT_EVERY)
+        try:
+            _drop_left_overs(run)
+        except Exception as error:  # noqa: BLE001 - one warehouse's trouble must not keep the others' tables
+            log.warning("sync_left_tables_behind", run=run.public_id, code=fault_of(error, run=run.public_id).code)
+
+
+_LEFT_ALONE = timedelta(minutes=10)  # whoever finished the removal drops them at that moment
+_SWEPT_EVERY = timedelta(minutes=50)
+_SWEPT_AT_ONCE = 20
+
+
+def _drop_left_overs(run: SyncRun) -> None:
+    drop_left_overs(run)
+    SyncRun.objects.filter(pk=run.pk, tables_left=True).update(tables_left=False)

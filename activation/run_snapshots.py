@@ -11,15 +11,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from activation import guard, partitions, run_plans, run_records
+from activation import guard, partitions, run_deltas, run_plans, run_records
 from activation.claims import Heartbeat
 from activation.engine import deltas, profiles, room, snapshots
-from activation.engine.deltas import Delta, Known, Tables
+from activation.engine.bookkeeping import FenceMoved
+from activation.engine.deltas import Delta, Known
 from activation.engine.errors import DestinationBusy
+from activation.engine.loader import Loader
 from activation.engine.memory import Memory, may_drop
 from activation.engine.snapshots import SnapshotPlan, SnapshotReport
 from activation.guard import NeedsConfirmation
 from activation.models import RedisDestination, Source, SyncRun
+from activation.run_deltas import Names
 from activation.run_faults import RecordLost
 from activation.run_plans import Decision, Found
 from activation.run_records import Record
@@ -28,7 +31,6 @@ from activation.run_resources import (
     drop_left_overs,
     loader_of,
     plan,
-    table_name,
     table_prefix,
     warehouse_of,
 )
@@ -40,21 +42,6 @@ log = structlog.get_logger(__name__)
 RECONCILE = "reconcile_advised"
 # Another one: the destination's memory limit is expected to be reached.
 MEMORY_SHORT = "memory_short"
-
-
-@dataclass(frozen=True)
-class _Names:
-    """The tables of a run's present attempt."""
-
-    snapshot: str
-    upserts: str
-    deletes: str
-    chosen: str
-    queued: str
-
-    @classmethod
-    def of(cls, run: SyncRun) -> "_Names":
-        return cls(*(table_name(run, kind) for kind in ("snapshot", "upserts", "deletes", "chosen", "queued")))
 
 
 @dataclass(frozen=True)
@@ -93,9 +80,13 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
             work = _sync(run, warehouse, record, held)
     _require_same_place(source)
     with loader_of(source) as loader:
-        # A later attempt may be loading already; its fences are not to be taken away.
-        loader.begin(run.public_id, run.attempt, len(work.sizes), still_ours=heartbeat.confirm)
+        try:
+            _begin(loader, run, len(work.sizes), heartbeat)
+        except FenceMoved:
+            run_deltas.drop_tables(run)
+            raise
     if not _lay_out(run, work):
+        run_deltas.drop_tables(run)
         return False
     try:
         drop_left_overs(run)
@@ -104,8 +95,21 @@ def take(run: SyncRun, heartbeat: Heartbeat) -> bool:
     return True
 
 
+def _begin(loader: Loader, run: SyncRun, partitions: int, heartbeat: Heartbeat) -> None:
+    """Set the fences up, unless a later attempt is loading already; its fences are not to be taken away.
+
+    The run before may tidy up between two looks at the destination: whoever still has the run looks again.
+    """
+    try:
+        loader.begin(run.public_id, run.attempt, partitions, still_ours=heartbeat.confirm)
+    except FenceMoved:
+        if not heartbeat.confirm():
+            raise
+        loader.begin(run.public_id, run.attempt, partitions, still_ours=heartbeat.confirm)
+
+
 def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) -> _Work:
-    source, names = run.source, _Names.of(run)
+    source, names = run.source, Names.of(run)
     the_plan = plan(source, warehouse)
     found = Found(
         base=record.base is not None,
@@ -125,59 +129,22 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
         laid_out=not decision.incremental,
     )
     if decision.incremental:
-        delta = _incremental(warehouse, names, the_plan, report, record)
+        delta = run_deltas.incremental(warehouse, names, the_plan, report, record)
     else:
-        delta = _full(warehouse, names, report, record)
+        delta = run_deltas.full(warehouse, names, report, record)
     fields = _fields(run, the_plan, report, delta, decision, names) | {"evictions": held.evictions or {}}
     if not decision.incremental and _memory_is_short(run, warehouse, the_plan, report, record, held):
         fields["warnings"] = [*_warnings(decision), MEMORY_SHORT]
     _ask_the_guard(run, delta, record, fields, snapshot_rows=report.rows)
     upserts = names.upserts if decision.incremental else names.snapshot
     dirty = [upserts, *([names.deletes] if delta.deletes else [])]
-    return _Work(delta, _sizes(warehouse, delta, upserts, names), dirty, {**fields, "dirty_upto": record.listed.upto})
-
-
-def _incremental(
-    warehouse: port.Warehouse, names: _Names, the_plan: SnapshotPlan, report: SnapshotReport, record: Record
-) -> Delta:
-    assert record.base is not None
-    dirty = list(record.known.dirty)
-    if record.listed.ids:
-        warehouse.put_ids(names.queued, record.listed.ids)
-        dirty.append(names.queued)
-    return deltas.take_incremental(
-        warehouse,
-        Tables(names.snapshot, names.upserts, names.deletes, names.chosen),
-        columns=len(the_plan.columns),
-        snapshot_rows=report.rows,
-        base_rows=record.base_rows,
-        base=record.base,
-        dirty=dirty,
-        partition_rows=settings.PARTITION_ROWS,
-    )
-
-
-def _full(warehouse: port.Warehouse, names: _Names, report: SnapshotReport, record: Record) -> Delta:
-    """Work out a full run: every row, and every id that may be there and is not in the view.
-
-    What is listed on our side is in the base or in the snapshot, if it is anything of ours: nothing is to be added.
-    """
-    known = record.known
-    if known == Known():
-        return Delta(report.rows, 0, 0, report.partitions)
-    partitions = report.partitions
-    removed = deltas.take_deletes(
-        warehouse, name=names.deletes, snapshot=names.snapshot, known=known, partitions=partitions
-    )
-    gone = 0
-    if removed and known.base:
-        gone = deltas.count_gone(warehouse, deletes=names.deletes, base=known.base)
-    return Delta(report.rows, removed, gone, partitions)
+    sizes = run_deltas.sizes(warehouse, delta, upserts, names)
+    return _Work(delta, sizes, dirty, {**fields, "dirty_upto": record.listed.upto})
 
 
 def _removal(run: SyncRun, warehouse: port.Warehouse, record: Record) -> _Work:
     """Work out the removal of everything of the source: all ids that the destination may hold."""
-    source, names = run.source, _Names.of(run)
+    source, names = run.source, Names.of(run)
     if (source.base_snapshot and record.base is None) or not record.complete:
         raise RecordLost
     known = record.known
@@ -196,21 +163,9 @@ def _removal(run: SyncRun, warehouse: port.Warehouse, record: Record) -> _Work:
         "deletes_planned": removed,
         "dirty_upto": record.listed.upto,
     }
-    # The base stays what it was until the removal has succeeded, so it goes on naming every id.
-    return _Work(delta, _sizes(warehouse, delta, None, names), list(source.dirty_tables), fields)
-
-
-def _sizes(warehouse: port.Warehouse, delta: Delta, upserts: str | None, names: _Names) -> list[int]:
-    """Return each partition's rows; nothing to do needs no partition."""
-    if delta.upserts + delta.deletes == 0:
-        return []
-    sizes = snapshots.partition_sizes(
-        warehouse,
-        snapshot=upserts,
-        deletes=names.deletes if delta.deletes else None,
-        partitions=delta.partitions,
-    )
-    return [size.upserts + size.deletes for size in sizes]
+    # A removal that ends early has taken some away: what is removed is as little in step as what is written.
+    dirty = [names.deletes] if removed else list(source.dirty_tables)
+    return _Work(delta, run_deltas.sizes(warehouse, delta, None, names), dirty, fields)
 
 
 def _fields(
@@ -219,7 +174,7 @@ def _fields(
     report: SnapshotReport,
     delta: Delta,
     decision: Decision,
-    names: _Names,
+    names: Names,
 ) -> dict[str, object]:
     return {
         "kind": decision.kind,
@@ -261,7 +216,7 @@ def _memory_is_short(
     source, destination = run.source, run.source.destination
     key_prefix = profiles.prefix(destination.workspace_id, destination.public_id, source.entity, source.id_type)
     each = room.bytes_per_profile(
-        warehouse, the_plan, snapshot=_Names.of(run).snapshot, prefix=key_prefix, field=source.feature_view
+        warehouse, the_plan, snapshot=Names.of(run).snapshot, prefix=key_prefix, field=source.feature_view
     )
     new = report.rows if held.marker is None else max(0, report.rows - record.base_rows)
     return room.is_short(new * each, held.memory)
@@ -309,6 +264,8 @@ def _lay_out(run: SyncRun, work: _Work) -> bool:
         if laid_out:
             source = Source.every_place.filter(pk=run.source_id)
             source.update(dirty_tables=work.dirty_tables)
-            # What made this run full is taken care of: all that it may write is on record. What came since is not.
-            source.filter(full_next=run.source.full_next).update(full_next="")
+            # What made this run full is taken care of: all that it may write is on record. What came since is not,
+            # and a removal takes care of nothing: the source may return before it has ended.
+            if run.kind != SyncRun.Kind.REMOVAL:
+                source.filter(full_next=run.source.full_next).update(full_next="")
         return laid_out

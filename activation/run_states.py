@@ -7,7 +7,8 @@ are in database time, so that workers' clocks need not agree.
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from activation.models import RunState, SyncRun
@@ -33,15 +34,15 @@ class ImpossibleMove(Exception):
     """The code asked for a move that the table does not have: a bug."""
 
 
-def move(run: SyncRun, to: RunState, *, now: datetime, **fields: object) -> bool:
-    """Move a run on, if it still is as `run` says; tell whether it was.
+def move(run: SyncRun, to: RunState, *conditions: Q | Combinable, now: datetime, **fields: object) -> bool:
+    """Move a run on, if it still is as `run` says and the conditions hold; tell whether that was so.
 
     `run.state` and `run.attempt` are what the caller claimed. On success `run` carries the new values.
     """
     if to not in TRANSITIONS[RunState(run.state)]:
         raise ImpossibleMove(f"{run.state} → {to}")
     changes: dict[str, object] = {"state": to, **_times(to, now), **fields}
-    moved = SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(
+    moved = SyncRun.objects.filter(*conditions, pk=run.pk, state=run.state, attempt=run.attempt).update(
         heartbeat_at=Now() if to in _WORKED_ON else None, **changes
     )
     if moved:

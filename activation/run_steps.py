@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -169,9 +170,11 @@ def _claim_finish(run_id: int, *, now: datetime) -> SyncRun | None:
     runs = SyncRun.objects.select_related(
         "source__activation__project__warehouse", "source__destination__organisation"
     ).filter(pk=run_id, not_before__lte=now)
-    run = runs.filter(state=RunState.LOADING).exclude(partitions__state__in=_OPEN).first()
+    open_ones = SyncPartition.objects.filter(run=OuterRef("pk"), state__in=_OPEN)
+    run = runs.filter(~Exists(open_ones), state=RunState.LOADING).first()
     if run is not None:
-        return run if run_states.move(run, RunState.FINISHING, now=now) else None
+        # Again in the same statement: partitions whose writes were lost may be open again by now.
+        return run if run_states.move(run, RunState.FINISHING, ~Exists(open_ones), now=now) else None
     run = runs.filter(state=RunState.FINISHING).first()
     if run is None:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 
 from accounts import audit
 from accounts.actors import Actor
@@ -210,17 +210,16 @@ def _record(action: str, source: Source, *, by: Actor, now: datetime, **details:
     )
 
 
-def claim(run_id: int, *, now: datetime) -> SyncRun | None:
-    """Take a waiting run for this worker; None when it is not there to take. Its attempt moves on.
+def claimable(*, now: datetime) -> QuerySet[SyncRun]:
+    """Return the runs that wait for a worker. While a destination is about to switch, those into it wait for that."""
+    queued = SyncRun.objects.filter(state=RunState.QUEUED, not_before__lte=now)
+    return queued.exclude(source__destination__moves__state=DestinationMove.State.SWITCHING)
 
-    While a destination is about to switch to another place, runs into the old one wait.
-    """
-    run = (
-        SyncRun.objects.select_related("source__activation__project__warehouse", "source__destination__organisation")
-        .filter(pk=run_id, state=RunState.QUEUED, not_before__lte=now)
-        .exclude(source__destination__moves__state=DestinationMove.State.SWITCHING)
-        .first()
-    )
+
+def claim(run_id: int, *, now: datetime) -> SyncRun | None:
+    """Take a waiting run for this worker; None when it is not there to take. Its attempt moves on."""
+    related = "source__activation__project__warehouse", "source__destination__organisation"
+    run = claimable(now=now).filter(pk=run_id).select_related(*related).first()
     if run is None or not run_states.move(run, RunState.SNAPSHOT, now=now, attempt=run.attempt + 1):
         return None
     return run

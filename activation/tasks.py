@@ -19,14 +19,15 @@ from activation import (
     reconcile_hand_overs,
     reconcile_looks,
     recovery,
+    run_finishes,
     run_steps,
     schedules,
     server_looks,
     suppressions,
+    syncs,
     usage,
     watching,
 )
-from activation.models import RunState, SyncRun
 from activation.run_faults import place_of
 
 log = structlog.get_logger(__name__)
@@ -76,8 +77,7 @@ def tick(**_: object) -> None:
 def wake() -> None:
     """Wake workers for the steps there are to take; what is beyond a handful comes with the next call."""
     now = timezone.now()
-    queued = SyncRun.objects.filter(state=RunState.QUEUED, not_before__lte=now).order_by("queued_at")
-    for run_id in queued.values_list("pk", flat=True)[:_AT_ONCE]:
+    for run_id in syncs.claimable(now=now).order_by("queued_at").values_list("pk", flat=True)[:_AT_ONCE]:
         take_snapshot.apply_async(kwargs={"run_id": run_id}, expires=_EXPIRES)
     _wake_loaders(_AT_ONCE)
     for run_id in partitions.to_finish(now=now).values_list("pk", flat=True)[:_AT_ONCE]:
@@ -174,6 +174,7 @@ def forget(**_: object) -> None:
     deletions.forget(now=now)
     failed_ids.expire(now=now)
     previews.forget(now=now)
+    run_finishes.sweep(now=now)
     usage.forget(now=now)
 
 

@@ -319,6 +319,7 @@ class Migration(migrations.Migration):
                 ('fence_attempt', models.PositiveIntegerField(default=0)),
                 ('fence_partitions', models.PositiveIntegerField(default=0)),
                 ('suppressions_known', models.BigIntegerField(default=0)),
+                ('tables_left', models.BooleanField(default=False)),
                 ('rows_in_view', models.BigIntegerField(null=True)),
                 ('snapshot_rows', models.BigIntegerField(null=True)),
                 ('unchanged', models.BigIntegerField(null=True)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -261,7 +262,7 @@ def test_a_stalled_snapshot_goes_back_to_the_queue_and_is_taken_again(world, set
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
 
 
-def test_a_worker_that_sleeps_over_its_snapshot_takes_nothing_away_when_it_wakes(world, monkeypatch):
+def test_a_worker_that_sleeps_over_its_snapshot_takes_nothing_away_when_it_wakes(world, settings, monkeypatch):
     world.sync()
     run = world.start()
     asleep = iter((True,))
@@ -276,9 +277,10 @@ def test_a_worker_that_sleeps_over_its_snapshot_takes_nothing_away_when_it_wakes
     run_steps.take_snapshot(run.pk, now=timezone.now())
 
     assert world.bookkeeping() == {"marker"}
+    assert [file.stem for file in settings.SNAPSHOT_DIR.rglob("*.duckdb")] == [world.again(run).snapshot]
 
 
-def test_a_worker_that_sleeps_when_it_begins_leaves_nothing_behind(world, monkeypatch):
+def test_a_worker_that_sleeps_when_it_begins_leaves_nothing_behind(world, settings, monkeypatch):
     world.sync()
     run = world.start()
     asleep = iter((True,))
@@ -294,6 +296,35 @@ def test_a_worker_that_sleeps_when_it_begins_leaves_nothing_behind(world, monkey
     run_steps.take_snapshot(run.pk, now=timezone.now())
 
     assert world.bookkeeping() == {"marker"}
+    assert [file.stem for file in settings.SNAPSHOT_DIR.rglob("*.duckdb")] == [world.again(run).snapshot]
+
+
+def test_a_run_looks_again_when_the_one_before_tidies_up_between_two_looks(world, monkeypatch):
+    run, begin, refusals = world.start(), Loader.begin, iter([FenceMoved()])
+
+    def refused_once(*arguments: Any, **named: Any) -> None:
+        for refusal in refusals:
+            raise refusal
+        begin(*arguments, **named)
+
+    monkeypatch.setattr(Loader, "begin", refused_once)
+    assert run_steps.take_snapshot(run.pk, now=timezone.now())
+
+
+def test_a_run_is_not_finished_when_a_partition_of_it_was_opened_again_meanwhile(world, monkeypatch):
+    run, move = world.start(), run_states.move
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    for partition in SyncPartition.objects.filter(run=run):
+        run_steps.load_partition(partition.pk, now=timezone.now())
+
+    def slept(*arguments: Any, **named: Any) -> bool:
+        run.partitions.filter(number=0).update(state=PartitionState.WAITING)
+        return move(*arguments, **named)
+
+    monkeypatch.setattr(run_states, "move", slept)
+
+    assert not run_steps.finish(run.pk, now=timezone.now())
+    assert world.again(run).state == RunState.LOADING
 
 
 def test_a_stalled_finish_is_taken_over(world, settings):

@@ -100,6 +100,7 @@ def test_a_sync_waits_while_the_destination_is_about_to_switch(world, there, mov
 
     run = world.start()
     assert syncs.claim(run.pk, now=timezone.now()) is None
+    assert not syncs.claimable(now=timezone.now()).exists(), "or it would be woken for again and again"
 
     world.put(MORE)
     until(world, begun, "done")
