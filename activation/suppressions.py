@@ -116,23 +116,24 @@ def in_flight(suppressed: Suppressed) -> frozenset[int]:
     """Return those that a sync under way may be writing at this moment.
 
     Ask before the delete is sent: a sync that writes after it and ends before the answer is noted is not seen later.
+    One that begins to load after this knows of them.
     """
     rows = Suppression.objects.filter(_IN_FLIGHT, pk__in=suppressed.ids)
     return frozenset(rows.values_list("pk", flat=True))
 
 
-def settle(suppressed: Suppressed, *, written: Collection[int] = (), everywhere: bool = True, now: datetime) -> int:
+def settle(suppressed: Suppressed, *, written: Collection[int], everywhere: bool = True, now: datetime) -> int:
     """Note that Redis acknowledged the deletes; returns how many were still waiting for it.
 
-    The keys are erased, but for those that a sync under way may still be writing, or was when the delete was sent
-    (`written`, as `in_flight` told): what it had in flight is taken back once it has ended (`retry_pending`), also if
-    it fails before it learns of the delete. They are kept as well while the destination moves and the place that is
-    not served has not acknowledged them: not `everywhere`.
+    The keys are erased, but for those that a sync may have been writing when the delete was sent (`written`, as
+    `in_flight` told): what it had in flight is taken back once it has ended (`retry_pending`), also if it fails before
+    it learns of the delete. They are kept as well while the destination moves and the place that is not served has not
+    acknowledged them: not `everywhere`.
     """
     rows = Suppression.objects.filter(pk__in=suppressed.ids)
     settled = rows.filter(deleted_at=None).update(deleted_at=now)
     if everywhere:
-        rows.exclude(_IN_FLIGHT).exclude(pk__in=written).update(pending_key="")
+        rows.exclude(pk__in=written).update(pending_key="")
     return settled
 
 

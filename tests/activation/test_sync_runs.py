@@ -407,7 +407,7 @@ def test_a_person_deleted_while_a_write_was_under_way_stays_deleted_though_the_r
     def deleted_before_it_arrives(self, rows):
         deleted = suppressions.suppress(world.source.destination, [key], by=world.by, now=timezone.now())
         world.redis.delete(key)
-        suppressions.settle(deleted, now=timezone.now())
+        suppressions.settle(deleted, written=suppressions.in_flight(deleted), now=timezone.now())
         write(self, rows)
         raise WriteBroke("gone")
 
@@ -430,7 +430,7 @@ def test_the_key_of_a_deleted_person_is_kept_only_while_a_sync_loads(world):
     deleted = suppressions.suppress(
         world.source.destination, [world.key("a@b.example")], by=world.by, now=timezone.now()
     )
-    suppressions.settle(deleted, now=timezone.now())
+    suppressions.settle(deleted, written=suppressions.in_flight(deleted), now=timezone.now())
     soon = timezone.now() + timedelta(minutes=1)
     suppressions.retry_pending(now=soon)
     assert Suppression.objects.get().pending_key

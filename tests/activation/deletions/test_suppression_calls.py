@@ -39,7 +39,7 @@ def suppress(destination, *values: str, by: Member, settled: bool = True, **want
     keys = [f"{destination.workspace_id}:{destination.public_id}:user:email:{value}" for value in values]
     made = suppressions.suppress(destination, keys, by=by.actor, now=timezone.now(), **wanted)
     if settled:
-        suppressions.settle(made, now=timezone.now())
+        suppressions.settle(made, written=(), now=timezone.now())
     return list(Suppression.objects.filter(pk__in=made.ids).order_by("sequence"))
 
 

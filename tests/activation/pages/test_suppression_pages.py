@@ -31,7 +31,7 @@ def suppress(destination: RedisDestination, *values: str, by, **wanted) -> list[
     now = wanted.get("now", timezone.now())
     made = suppressions.suppress(destination, keys, by=by.actor, now=now)
     if wanted.get("settled", True):
-        suppressions.settle(made, now=now)
+        suppressions.settle(made, written=(), now=now)
     return list(Suppression.objects.filter(pk__in=made.ids).order_by("sequence"))
 
 
