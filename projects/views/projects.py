@@ -23,7 +23,7 @@ from projects.projects import EntityUnknown, MainViewRefused, NameTaken
 from projects.specification import from_plain, missing_feature_views
 
 _PER_PAGE = 50
-_SERVED_TOO = "The main feature view is served too, as soon as it is found. The warehouse is being checked."
+_SERVED_TOO = "The main feature view is served too, as soon as it is found."
 _NOT_SERVED_ANY_MORE = "The main feature view is not synced any more. What is in Redis stays there."
 _SORTS: Mapping[str, Callable[[ListedProject], object]] = {
     "name": lambda row: row.name.lower(),

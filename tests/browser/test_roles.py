@@ -18,9 +18,13 @@ PLACES = {
     "Editor": ["Overview", "Projects", "Destinations", "Warehouses", "Settings"],
     "Viewer": ["Overview", "Projects", "Destinations", "Warehouses", "Settings"],
 }
+_OF_ENTITIES = {
+    *("Count now", "Check again"),
+    *("Serve this view too for user", "Serve this view too for account"),
+}
 # What each may press on a page, and nothing else; what copies is left out.
 TO_PRESS: dict[str, dict[str, set[str]]] = {
-    "entities": {"Admin": {"Count now", "Check again"}, "Editor": {"Count now", "Check again"}, "Viewer": set()},
+    "entities": {"Admin": _OF_ENTITIES, "Editor": _OF_ENTITIES, "Viewer": set()},
     "settings": {
         "Admin": {"Enable sync to Redis", "Sync Now", "Reset History and Full Sync"},
         "Editor": {"Sync Now", "Reset History and Full Sync"},
