@@ -18,7 +18,7 @@ class EntityUnknown(Exception):
     """The specification has no entity of that name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("No entity is called so.")
+        super().__init__("The project has no entity of this name.")
         self.name = name
 
 

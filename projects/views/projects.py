@@ -127,9 +127,7 @@ def main_view(request: SignedInRequest, project: Project) -> HttpResponseBase:
     now = timezone.now()
     try:
         changed = projects.serve_main_view(project, entity, served=served, by=request.actor, now=now)
-    except EntityUnknown:
-        raise Http404 from None
-    except (MainViewRefused, ProjectChanged) as error:
+    except (EntityUnknown, MainViewRefused, ProjectChanged) as error:
         messages.error(request, str(error))
     else:
         if changed:

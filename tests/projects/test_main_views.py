@@ -222,7 +222,8 @@ class TestPage:
         assert served(project) == FILES
 
     def test_what_cannot_be_is_said(self, editor: Member, project: Project):
-        assert editor.client.post(SWITCH, {"entity": "nobody", "served": "yes"}).status_code == 404
+        assert editor.client.post(SWITCH, {"entity": "nobody", "served": "yes"}).status_code == 303
+        assert "no entity of this name" in text_of(editor.client.get(WHERE))
         edit(project, editor, SPECIFICATION.replace("[email, ", "[user_main_id, email, "))
         editor.client.post(SWITCH, {"entity": "user", "served": "yes"})
         assert "one of its id types as well" in text_of(editor.client.get(WHERE))
