@@ -8,10 +8,12 @@ import os
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
+from config import lost_channels
 from config.garbage import collect_seldom
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+lost_channels.forgive()
 app = Celery("activation")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(

@@ -73,6 +73,10 @@ class LoadWorker:
         assert self._process is not None
         return children_of(self._process.pid)
 
+    def is_alive(self) -> bool:
+        """Tell whether the worker itself is there: what its load processes are children of."""
+        return self._process is not None and self._process.poll() is None
+
     def loading(self) -> list[int]:
         """The load processes that have a partition at the moment."""
         return [pid for pid in self.children() if loads(pid)]
