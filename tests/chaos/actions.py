@@ -249,6 +249,19 @@ def change_your_mind(history: History, numbers: list[str], score: int | None, st
         history.customer.take_back()
 
 
+@action(3, early=yes_or_no, steps=whole(1, 4), stopped=yes_or_no)
+def remove_and_return(history: History, early: bool, steps: int, stopped: bool) -> None:
+    history.turn_off()
+    if early:
+        history.turn_on()
+    for _ in range(steps):
+        history.work_once()
+    if not early:
+        history.turn_on()
+    if stopped and history.active:
+        history.stop()
+
+
 # The API.
 
 

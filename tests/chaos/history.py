@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass, field
 
+import pytest
 import redis
 from django.db import OperationalError, connection
 from django.utils import timezone
@@ -10,7 +11,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.identifiers import new_public_id
 from accounts.identities import TokenIdentity
-from activation import erasures, guard, handles, lifts, serving, suppressions, syncs
+from activation import enabling, erasures, guard, handles, lifts, serving, suppressions, syncs
 from activation.handle import DestinationUnavailable
 from activation.models import (
     Activation,
@@ -24,6 +25,8 @@ from activation.models import (
 )
 from activation.serving import ProfileId
 from projects.models import ProfilesRun, Project, RunOrigin, RunStatus, Warehouse
+from projects.placements import ServedView
+from projects.warehouses.port import Relation
 from tests.chaos import oracle
 from tests.chaos.crew import Crew
 from tests.chaos.customer import VIEW, Customer, Person
@@ -114,6 +117,18 @@ class History:
         assert run is not None
         syncs.stop(run, by=self.by, now=timezone.now())
 
+    def turn_off(self) -> None:
+        """Turn the sync off and have the profiles removed."""
+        enabling.disable(self.source.activation.project, by=self.by, now=timezone.now(), remove=True)
+
+    def turn_on(self) -> None:
+        """Turn the sync on again; nothing is missing for it."""
+        view = ServedView(ENTITY, ID_TYPE, VIEW, Relation("profiles", VIEW), ID_TYPE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(enabling, "preconditions", lambda _: [])
+            patch.setattr(enabling, "served_views", lambda _: [view])
+            enabling.enable(self.source.activation.project, self.source.destination, by=self.by, now=timezone.now())
+
     @property
     def waiting(self) -> SyncRun | None:
         """The run that the guard stopped, if it waits for a confirmation."""
@@ -193,6 +208,11 @@ class History:
             for _ in range(1 + twice):
                 self.crew.live(jobs[which % len(jobs)], plan)
 
+    def work_once(self) -> None:
+        """Let a healthy worker take the first step there is to take, if there is one."""
+        for job in self.crew.jobs()[:1]:
+            self.crew.live(job)
+
     def advance(self, steps: int) -> None:
         """Let healthy workers take some steps."""
         for _ in range(steps):
@@ -262,8 +282,12 @@ class History:
     def _note_successes(self) -> None:
         """A run that succeeded has made its snapshot the truth."""
         ended = SyncRun.objects.filter(state=RunState.SUCCEEDED).exclude(pk__in=self.succeeded).order_by("pk")
-        for run_id, snapshot, columns in ended.values_list("pk", "snapshot", "columns"):
+        for run_id, kind, snapshot, columns in ended.values_list("pk", "kind", "snapshot", "columns"):
             self.succeeded.add(run_id)
+            if kind == SyncRun.Kind.REMOVAL:
+                self.customer.synced = []
+                self.truth.remove()
+                continue
             self.customer.synced = self.shown[_attempt(snapshot)]
             self.truth.succeed(_attempt(snapshot), [column["name"] for column in columns])
 

@@ -86,6 +86,10 @@ class Truth:
         kept = {number: _carried(base, now, number) for number in now.invalid & base.rows.keys()}
         self.base = Content(now.columns, {**now.rows, **kept})
 
+    def remove(self) -> None:
+        """Note that everything was removed: no row is there any more to be kept."""
+        self.base = Content()
+
     @property
     def expected(self) -> dict[str, Row]:
         """The row of every id that must be there."""
