@@ -97,7 +97,8 @@ def _succeed(run: SyncRun) -> bool:
         columns=run.columns,
         shape=run.shape,
         dirty_tables=[],
-        tombstones=[] if removed else run_records.with_tombstone(source, run.deletes_table, now=now),
+        # Also of a removal: its source may return, and a backup of the time before be restored after that.
+        tombstones=run_records.with_tombstone(source, run.deletes_table, now=now),
         confirmed_base="",
         confirmed_deletes=None,
         confirmed_choice="",
@@ -110,7 +111,8 @@ def _succeed(run: SyncRun) -> bool:
 def _tidy_up(run: SyncRun, loader: Loader) -> None:
     """Log what the run did and drop what it leaves behind.
 
-    What cannot be dropped now goes with the next run; after a removal, which none may follow, `sweep` looks again.
+    What cannot be dropped now goes with the next run; after a removal, which none may follow, `sweep` looks again,
+    until the removal's tombstones are too old.
     """
     if run.source.other_place_of_id is None:
         sync_log.write(run, now=timezone.now())
@@ -123,7 +125,7 @@ def _tidy_up(run: SyncRun, loader: Loader) -> None:
         if len(source.tombstones) > 1:
             with warehouse_of(run.source) as warehouse:
                 run_records.merge_tombstones(source, warehouse, name=table_name(run, "gone"))
-        _drop_left_overs(run)
+        _drop_left_overs(run, now=timezone.now())
     except (port.WarehouseError, DestinationError) as error:
         log.warning("sync_left_tables_behind", run=run.public_id, code=error.code)
 
@@ -134,7 +136,7 @@ def sweep(*, now: datetime) -> None:
     for run in left.select_related("source__activation__project__warehouse").order_by("not_before")[:_SWEPT_AT_ONCE]:
         SyncRun.objects.filter(pk=run.pk).update(not_before=now + _SWEPT_EVERY)
         try:
-            _drop_left_overs(run)
+            _drop_left_overs(run, now=now)
         except Exception as error:  # noqa: BLE001 - one warehouse's trouble must not keep the others' tables
             log.warning("sync_left_tables_behind", run=run.public_id, code=fault_of(error, run=run.public_id).code)
 
@@ -144,6 +146,14 @@ _SWEPT_EVERY = timedelta(minutes=50)
 _SWEPT_AT_ONCE = 20
 
 
-def _drop_left_overs(run: SyncRun) -> None:
+def _drop_left_overs(run: SyncRun, *, now: datetime) -> None:
+    removed = Source.every_place.filter(pk=run.source_id, status=Source.Status.REMOVED).first()
+    kept = run_records.with_tombstone(removed, "", now=now) if removed else []
+    if removed:
+        Source.every_place.filter(pk=removed.pk, status=Source.Status.REMOVED).update(tombstones=kept)
     drop_left_overs(run)
-    SyncRun.objects.filter(pk=run.pk, tables_left=True).update(tables_left=False)
+    ours = SyncRun.objects.filter(pk=run.pk, tables_left=True)
+    if kept:
+        ours.update(not_before=now + timedelta(days=1))
+    else:
+        ours.update(tables_left=False)

@@ -110,13 +110,32 @@ def test_tables_that_a_removal_left_behind_are_dropped_later(world, settings, mo
     removal, now = turn_off(world), timezone.now()
     with monkeypatch.context() as dying:
         dying.setattr(run_finishes, "drop_left_overs", away)
-        assert world.work(removal).state == RunState.SUCCEEDED
+        removal = world.work(removal)
+        assert removal.state == RunState.SUCCEEDED
         run_finishes.sweep(now=now + timedelta(hours=1))
     assert tables(settings)
 
     run_finishes.sweep(now=now + timedelta(hours=1, minutes=10))
     assert tables(settings), "they were looked for within the hour"
     run_finishes.sweep(now=now + timedelta(hours=2))
+    assert tables(settings) == [removal.deletes_table]
 
+    run_finishes.sweep(now=now + timedelta(days=34))
+    assert tables(settings) == [removal.deletes_table]
+    run_finishes.sweep(now=now + timedelta(days=36))
     assert tables(settings) == []
     assert not SyncRun.objects.filter(tables_left=True).exists()
+
+
+def test_a_backup_of_the_time_before_a_removal_brings_nobody_back(world):
+    before = {key: world.redis.dump(key) for key in world.redis.scan_iter()}
+    world.work(turn_off(world))
+    world.put(PEOPLE[:20])
+    turn_on(world)
+    world.work(SyncRun.objects.latest("pk"))
+    world.redis.flushall()
+    for key, value in before.items():
+        world.redis.restore(key, 0, value)
+
+    assert world.sync().state == RunState.SUCCEEDED
+    assert world.served() == expected(PEOPLE[:20])
