@@ -10,7 +10,7 @@ from activation import pulse
 from config.celery import app
 from config.embedded import EmbeddedServer
 from config.management.commands import ready
-from tests.faults.workers import LoadWorker
+from tests.faults.workers import LoadWorker, wait_for
 
 pytestmark = pytest.mark.xdist_group("up")
 
@@ -30,12 +30,21 @@ def pulse_of_nobody() -> Iterator[None]:
     cache.delete_many([pulse.KEY, pulse.WELL_KEY])
 
 
+def is_ready(*arguments: str) -> bool:
+    try:
+        call_command("ready", "worker", *arguments)
+    except CommandError:
+        return False
+    return True
+
+
 def test_a_worker_that_takes_from_the_queue_is_named(worker, capsys):
-    call_command("ready", "worker", "--queue", "load")
+    # It listens some time after its load processes are there, and a busy machine lets it wait.
+    wait_for(lambda: is_ready("--queue", "load"), what="the worker to answer", within=60)
 
     queue, name = capsys.readouterr().out.strip().split(": ")
     assert (queue, name.startswith("load-")) == ("load", True)
-    call_command("ready", "worker", "--queue", "load", "--name", name)
+    wait_for(lambda: is_ready("--queue", "load", "--name", name), what="it to answer by its name", within=60)
 
 
 def test_a_queue_that_nobody_takes_from_is_told(worker):
