@@ -35,6 +35,7 @@ OURS: dict[str, str] = {
     "interrupted": _WORKERS,
     "view_unusable": "Choose the column that holds the id, or bring it back, and try again.",
     "too_many_row_faults": "See why rows failed, correct that in the view or in Redis, and try again.",
+    "snapshot_lost": "Find out who drops tables of ours from the schema _rudderstack of the warehouse, and try again.",
     "record_lost": "Reconcile, on the destination's page, finds the profiles in Redis itself.",
     "secret_unreadable": (
         "Have whoever runs this installation put the old key back into ENCRYPTION_KEYS, or type the credentials anew, "

@@ -30,6 +30,16 @@ class ViewUnusable(Exception):
     """The view lost its id column; the message says what to do."""
 
 
+class SnapshotLost(Exception):
+    """A table that a run loads from is gone; another attempt makes it anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What this sync had read into our schema of the warehouse is not there any more: somebody dropped it, or "
+            "the project or its warehouse was pointed elsewhere. It starts over."
+        )
+
+
 class RecordLost(Exception):
     """What names a source's profiles in the destination is gone from the warehouse."""
 
@@ -56,6 +66,7 @@ _KNOWN: dict[type[Exception], tuple[str, bool]] = {
     WitnessMissing: ("destination_lost_writes", True),
     NeedsConfirmation: (guard.CODE, False),
     RecordLost: ("record_lost", False),
+    SnapshotLost: ("snapshot_lost", True),
     SecretUnreadable: ("secret_unreadable", False),
     SuppressionKeyMissing: ("suppression_key_missing", True),  # another worker may have it, or this one soon
 }

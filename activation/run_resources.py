@@ -38,18 +38,6 @@ def plan(source: Source, warehouse: port.Warehouse) -> snapshots.SnapshotPlan:
     )
 
 
-def plan_of(run: SyncRun) -> snapshots.SnapshotPlan:
-    """Rebuild the plan that the run's snapshot was taken with, whatever the view looks like by now."""
-    source = run.source
-    return snapshots.SnapshotPlan(
-        relation=_relation(source),
-        columns=columns_of(run.columns),
-        id_column=source.id_column,
-        partition_rows=settings.PARTITION_ROWS,
-        normalisation=tuple(source.normalisation),
-    )
-
-
 def _relation(source: Source) -> port.Relation:
     return port.Relation(schema=source.activation.project.output_schema, name=source.relation)
 

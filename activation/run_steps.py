@@ -26,15 +26,10 @@ from activation.engine.profiles import prefix
 from activation.engine.row_faults import FaultLimit
 from activation.engine.synchronise import ClaimLost, Counts, PartitionLoad, Suppressions
 from activation.models import PartitionState, RunState, SyncPartition, SyncRun
-from activation.run_faults import DATABASE_AWAY, fault_of
+from activation.run_faults import DATABASE_AWAY, SnapshotLost, fault_of
 from activation.run_outcomes import end_early, postpone_finish
-from activation.run_resources import (
-    claim_of,
-    loader_of,
-    plan_of,
-    warehouse_of,
-)
-from projects.warehouses.port import Part
+from activation.run_resources import claim_of, columns_of, loader_of, warehouse_of
+from projects.warehouses.port import Part, RelationMissing, Warehouse
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +107,7 @@ def _let_go(partition: SyncPartition, counts: Counts, error: Exception) -> None:
             partitions.give_up(partition, code="fence_moved")
             return
         fault = fault_of(error, run=partition.run.public_id)
-        if fault.transient and not isinstance(error, FenceMissing):
+        if fault.transient and not isinstance(error, FenceMissing | SnapshotLost):
             partitions.give_up(partition, code=fault.code)
         elif partitions.held(partition).exists():
             _close_fences(partition.run)
@@ -128,6 +123,11 @@ def _close_fences(run: SyncRun) -> None:
 
 
 def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heartbeat) -> None:
+    """Load a partition.
+
+    Its source and project may have changed since the snapshot was taken. What the rows are is told by the run, so of
+    these only what cannot change while it loads is read, and how the destination and the warehouse are reached now.
+    """
     run, source = partition.run, partition.run.source
     destination = source.destination
     pace.among = partitions.loading_into(destination.pk)
@@ -137,11 +137,12 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
     part = Part(partition.number, of=run.fence_partitions)
     with (
         warehouse_of(source, heartbeat) as warehouse,
+        _noticing_loss(run, warehouse),
         loader_of(source) as loader,
         loader.partition(claim_of(partition), among=lambda: pace.among) as writer,
         upserts.reading(
             warehouse,
-            None if removal else plan_of(run),
+            None if removal else columns_of(run.columns),
             name=run.upserts_table or run.snapshot,
             part=part,
             prefix=key_prefix,
@@ -163,6 +164,18 @@ def _load(partition: SyncPartition, counts: Counts, pace: Pace, heartbeat: Heart
         table = run.deletes_table
         deletes = snapshots.read_deletes(warehouse, table, part) if table else ()
         load.run(rows, deletes, prefix=key_prefix)
+
+
+@contextmanager
+def _noticing_loss(run: SyncRun, warehouse: Warehouse) -> Iterator[None]:
+    """Raise `SnapshotLost` where what is missing in the warehouse is a table of the run."""
+    try:
+        yield
+    except RelationMissing:
+        needed = {run.upserts_table or run.snapshot, run.deletes_table} - {""}
+        if any(name not in warehouse.tables(name) for name in needed):
+            raise SnapshotLost from None
+        raise
 
 
 def _claim_finish(run_id: int, *, now: datetime) -> SyncRun | None:

@@ -108,21 +108,23 @@ def _read_again(world, case: str) -> float:
     """
     from activation.engine import snapshots
     from activation.models import SyncRun
-    from activation.run_resources import plan_of
+    from activation.run_resources import columns_of
     from projects.warehouses.port import Part
 
     run = SyncRun.objects.filter(source=world.source).latest("pk")
-    plan, partitions = plan_of(run), run.partitions.count()
+    columns, partitions = columns_of(run.columns), run.partitions.count()
 
     def by_partition(warehouse) -> None:
         for number in range(partitions):
-            for _ in snapshots.read_upserts(warehouse, plan, snapshot=run.snapshot, part=Part(number, of=partitions)):
+            for _ in snapshots.read_upserts(
+                warehouse, columns, snapshot=run.snapshot, part=Part(number, of=partitions)
+            ):
                 continue
 
     def once(warehouse) -> None:
-        values = snapshots.values(warehouse.dialect, plan.columns)
-        columns = ", ".join(f"{value.expression} AS v{place}" for place, value in enumerate(values))
-        query = f'SELECT "_id", {columns} FROM {warehouse.dialect.snapshot(run.snapshot)}'
+        values = snapshots.values(warehouse.dialect, columns)
+        read = ", ".join(f"{value.expression} AS v{place}" for place, value in enumerate(values))
+        query = f'SELECT "_id", {read} FROM {warehouse.dialect.snapshot(run.snapshot)}'
         for _ in warehouse.stream(query, uses=[run.snapshot]):
             continue
 

@@ -22,7 +22,7 @@ def bytes_per_profile(
         WarehouseError: as the warehouse says.
 
     """
-    batches = snapshots.read_upserts(warehouse, plan, snapshot=snapshot, part=Part(0, of=1))
+    batches = snapshots.read_upserts(warehouse, plan.columns, snapshot=snapshot, part=Part(0, of=1))
     with Encoder(prefix=prefix, values=snapshots.values(warehouse.dialect, plan.columns)) as encoder:
         for batch in islice(batches, 1):
             rows = encoder.pack(batch.slice(0, SAMPLED))

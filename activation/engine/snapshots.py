@@ -153,9 +153,14 @@ def values(dialect: Dialect, columns: Sequence[Column]) -> tuple[Value, ...]:
     )
 
 
-def read_upserts(warehouse: Warehouse, plan: SnapshotPlan, *, snapshot: str, part: Part) -> Iterator[pa.RecordBatch]:
-    """Yield a partition's rows in batches: `_id`, then one column per value of `values`, by position."""
-    expressions = [value.expression for value in values(warehouse.dialect, plan.columns)]
+def read_upserts(
+    warehouse: Warehouse, columns: Sequence[Column], *, snapshot: str, part: Part
+) -> Iterator[pa.RecordBatch]:
+    """Yield a partition's rows in batches: `_id`, then one column per value of `values`, by position.
+
+    `columns` are the view's when the snapshot was taken.
+    """
+    expressions = [value.expression for value in values(warehouse.dialect, columns)]
     return warehouse.stream_partition(snapshot, part, expressions)
 
 

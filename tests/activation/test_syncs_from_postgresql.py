@@ -487,6 +487,19 @@ def test_a_base_snapshot_that_somebody_dropped_makes_the_next_sync_full(shop):
     assert shop.view().items() <= shop.served().items()
 
 
+def test_a_snapshot_that_somebody_dropped_in_mid_load_is_taken_again(shop):
+    run = shop.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    run_steps.load_partition(run.partitions.order_by("number")[0].pk, now=timezone.now())
+    shop.database.execute(f"DROP TABLE _rudderstack.{shop.again(run).snapshot}".encode())
+
+    run = shop.work(run)
+
+    assert (run.state, run.kind, run.attempt, run.error) == (RunState.SUCCEEDED, "full", 2, "")
+    assert shop.served() == shop.view() == expected(PEOPLE)
+    assert shop.tables() == shop.kept() == {run.snapshot}
+
+
 def test_tables_of_others_in_our_schema_are_left_alone(shop):
     others = {"activation_ffffffff_s1_r1_a1_snapshot", "rudder_of_somebody"}
     for name in others:

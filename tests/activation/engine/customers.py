@@ -105,7 +105,7 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
     with Encoder(prefix=PREFIX, values=read) as encoder:
         for number in range(partitions):
             for batch in read_upserts(
-                customer.warehouse, the_plan, snapshot=snapshot, part=Part(number, of=partitions)
+                customer.warehouse, the_plan.columns, snapshot=snapshot, part=Part(number, of=partitions)
             ):
                 encoded = encoder.encode(batch)
                 keys: Sequence[str] = encoded.column("key").to_pylist()
@@ -116,7 +116,7 @@ def profiles(customer: Customer, the_plan: SnapshotPlan, snapshot: str, partitio
         for field in (None, FIELD):
             reading = upserts.reading(
                 customer.warehouse,
-                the_plan,
+                the_plan.columns,
                 name=snapshot,
                 part=Part(number, of=partitions),
                 prefix=PREFIX,
