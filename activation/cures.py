@@ -31,6 +31,9 @@ OURS: dict[str, str] = {
     "destination_lost_writes": _NEXT_IS_FULL,
     "fence_lost": _NEXT_IS_FULL,
     "fence_moved": _WORKERS,
+    "other_version": (
+        "Have whoever runs this installation bring all its processes to the same version, and try again."
+    ),
     "worker_stalled": _WORKERS,
     "interrupted": _WORKERS,
     "view_unusable": "Choose the column that holds the id, or bring it back, and try again.",

@@ -13,7 +13,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from activation import dirty_ids, run_states
+from activation.engine import snapshots
 from activation.models import PartitionState, RedisDestination, RunState, SyncPartition, SyncRun
+
+# Time for workers that are busy elsewhere, or about to be started, to take up what only they can load.
+_LEFT_FOR = timedelta(minutes=2)
 
 
 def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: object) -> bool:
@@ -26,6 +30,7 @@ def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: obje
         fields["suppressions_known"] = RedisDestination.objects.values_list("last_suppression", flat=True).get(
             pk=run.source.destination.served_id
         )
+        fields["row_format"] = snapshots.ROW_FORMAT
         if not run_states.move(run, RunState.LOADING, now=now, **fields):
             return False
         run.partitions.all().delete()
@@ -37,9 +42,17 @@ def lay_out(run: SyncRun, sizes: Sequence[int], *, now: datetime, **fields: obje
 
 
 def claim(partition_id: int, *, now: datetime) -> SyncPartition | None:
-    """Take a waiting partition of a loading run; None when it is not there to take."""
+    """Take a waiting partition of a loading run; None when it is not there to take.
+
+    One of a run in another format is left to processes that have it: this one would encode rows in its own, under a
+    fingerprint that says otherwise, and no later sync would look at them.
+    """
     waiting = SyncPartition.objects.filter(
-        pk=partition_id, state=PartitionState.WAITING, not_before__lte=now, run__state=RunState.LOADING
+        pk=partition_id,
+        state=PartitionState.WAITING,
+        not_before__lte=now,
+        run__state=RunState.LOADING,
+        run__row_format=snapshots.ROW_FORMAT,
     )
     partition = waiting.select_related(
         "run__source__activation__project__warehouse", "run__source__destination__organisation"
@@ -172,6 +185,15 @@ def waiting(*, now: datetime) -> QuerySet[SyncPartition]:
     return SyncPartition.objects.filter(
         state=PartitionState.WAITING, not_before__lte=now, run__state=RunState.LOADING
     ).order_by("run_id", "number")
+
+
+def left_alone(*, now: datetime) -> QuerySet[SyncRun]:
+    """Return the loading runs in another format than ours that no process which has it has gone on with for a while."""
+    of_run, lately = SyncPartition.objects.filter(run=OuterRef("pk")), now - _LEFT_FOR
+    waiting = of_run.filter(state=PartitionState.WAITING)
+    goes_on = of_run.filter(state=PartitionState.LOADING) | of_run.filter(finished_at__gt=lately)
+    others = SyncRun.objects.filter(state=RunState.LOADING).exclude(row_format=snapshots.ROW_FORMAT)
+    return others.filter(Exists(waiting), ~Exists(goes_on), ~Exists(waiting.filter(not_before__gt=lately)))
 
 
 def to_finish(*, now: datetime) -> QuerySet[SyncRun]:

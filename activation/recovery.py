@@ -16,7 +16,10 @@ log = structlog.get_logger(__name__)
 
 
 def put_back_stalled(*, now: datetime) -> None:
-    """Send runs whose worker sent no heartbeat for the lease back to where they can be claimed."""
+    """Send runs whose worker sent no heartbeat for the lease back to where they can be claimed.
+
+    So are those that nobody here can load, once whoever can is gone.
+    """
     for run in run_states.stalled():
         if run.state == RunState.FINISHING:
             run_outcomes.postpone_finish(run, Fault("worker_stalled", "The workers that finished it went away.", True))
@@ -24,6 +27,9 @@ def put_back_stalled(*, now: datetime) -> None:
             run_outcomes.put_back(run, code="worker_stalled", message="The worker that took the snapshot went away.")
     for partition in partitions.abandoned(now=now).select_related("run__source__destination__organisation"):
         _requeue(partition, now=now)
+    for run in partitions.left_alone(now=now):
+        log.info("sync_left_alone", run=run.public_id, row_format=run.row_format)
+        run_outcomes.put_back(run, code="other_version", message=_LEFT_ALONE)
 
 
 def close_left_fences(*, now: datetime) -> None:
@@ -48,6 +54,9 @@ def close_left_fences(*, now: datetime) -> None:
             ended.update(fences_open=False)
 
 
+_LEFT_ALONE = (
+    "Another version of this product began it, and no process of that version went on with it. It starts over."
+)
 _ENDED = (RunState.FAILED, RunState.CANCELLED)
 _CLOSED_AT_ONCE = 10
 

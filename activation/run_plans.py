@@ -9,11 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from activation.engine import snapshots
 from activation.engine.snapshots import SnapshotPlan
 from activation.models import Source, SyncRun
-
-# Grows with every change to how rows are hashed or encoded, so that the next sync writes every row anew.
-FORMAT = 2
 
 # Why a run is full. Beside these a source says its own (`Source.full_next`), and so does who asked.
 REASONS = {
@@ -73,7 +71,7 @@ def decide(run: SyncRun, source: Source, plan: SnapshotPlan, found: Found) -> De
 def shape_of(source: Source, plan: SnapshotPlan) -> str:
     """Return the fingerprint of what a snapshot's rows, ids and hashes depend on."""
     parts = [
-        FORMAT,
+        snapshots.ROW_FORMAT,
         [plan.relation.schema, plan.relation.name],
         [[column.name, column.type] for column in plan.columns],
         plan.id_column,

@@ -20,6 +20,9 @@ import pyarrow as pa
 from activation.engine import snapshot_sql as sql
 from projects.warehouses.port import Column, Dialect, Part, Relation, Value, Warehouse, WarehouseError, own_table
 
+# Grows with every change to how rows are laid out, hashed or encoded: the next sync writes every row anew, and what was
+# begun in one format is loaded by no process that has another.
+ROW_FORMAT = 2
 MAX_PARTITIONS = 4096
 PARTITION_ROWS = 250_000
 # Rows that load in the time that it takes to begin a partition, a tenth of a second, are not worth another process.

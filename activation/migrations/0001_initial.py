@@ -318,6 +318,7 @@ class Migration(migrations.Migration):
                 ('fences_open', models.BooleanField(default=False)),
                 ('fence_attempt', models.PositiveIntegerField(default=0)),
                 ('fence_partitions', models.PositiveIntegerField(default=0)),
+                ('row_format', models.PositiveIntegerField(default=0)),
                 ('suppressions_known', models.BigIntegerField(default=0)),
                 ('tables_left', models.BooleanField(default=False)),
                 ('rows_in_view', models.BigIntegerField(null=True)),

@@ -33,7 +33,8 @@ class SyncRun(models.Model):
     `attempt` names the present claim: every move is conditional on it. Counts are rows. `kind` is what was asked for
     until the snapshot is taken and what was decided from then on, with `full_reason` saying why. `offer` is what
     `activation.offers` found. `dirty_upto` is the last `DirtyId` the run handles. `fences_open` is set while
-    workers of the run might still write, behind fences of `fence_attempt`. Suppressions up to number
+    workers of the run might still write, behind fences of `fence_attempt`. `row_format` is what its tables are made in
+    and its rows are encoded in (`activation.engine.snapshots`). Suppressions up to number
     `suppressions_known` stood when it began to load, so that it never wrote those. `tables_left` is set while a removal
     that succeeded may have left tables in the warehouse.
     """
@@ -77,6 +78,7 @@ class SyncRun(models.Model):
     fences_open = models.BooleanField(default=False)
     fence_attempt = models.PositiveIntegerField(default=0)
     fence_partitions = models.PositiveIntegerField(default=0)
+    row_format = models.PositiveIntegerField(default=0)
     suppressions_known = models.BigIntegerField(default=0)
     tables_left = models.BooleanField(default=False)
     rows_in_view = models.BigIntegerField(null=True)
