@@ -5,6 +5,7 @@ written is on record.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -100,12 +101,13 @@ def _begin(loader: Loader, run: SyncRun, partitions: int, heartbeat: Heartbeat) 
 
     The run before may tidy up between two looks at the destination: whoever still has the run looks again.
     """
+    begin = partial(loader.begin, run.public_id, run.attempt, partitions, still_ours=heartbeat.confirm)
     try:
-        loader.begin(run.public_id, run.attempt, partitions, still_ours=heartbeat.confirm)
+        begin()
     except FenceMoved:
         if not heartbeat.confirm():
             raise
-        loader.begin(run.public_id, run.attempt, partitions, still_ours=heartbeat.confirm)
+        begin()
 
 
 def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) -> _Work:

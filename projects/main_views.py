@@ -7,11 +7,10 @@ keeps the entities' names. To requests the main id is one more id type, called l
 from collections.abc import Collection
 
 from projects.models import Project
+from projects.pb_project import LONGEST_SHORT_NAME
 from projects.problems import Problem, SpecificationProblems
 from projects.specification import Entity, ProjectSpecification, from_plain
 from projects.yaml_document import Document
-
-LONGEST_ID_TYPE = 100  # as in `pb_project`, and the most that a source's column holds
 
 
 class EntityUnknown(Exception):
@@ -45,10 +44,10 @@ def obstacle(specification: ProjectSpecification, entity: Entity, main_views: Co
             f"`{column}` is the main id column of `{entity.name}` and one of its id types as well, so requests could "
             "not tell the two apart. Rename one of them in pb_project.yaml."
         )
-    if len(column) > LONGEST_ID_TYPE:
+    if len(column) > LONGEST_SHORT_NAME:
         return (
-            f"The main id column of `{entity.name}` has a name of more than {LONGEST_ID_TYPE} characters, which is the "
-            "most that an id type's name may have."
+            f"The main id column of `{entity.name}` has a name of more than {LONGEST_SHORT_NAME} characters, which is "
+            "the most that an id type's name may have."
         )
     others = specification.views([name for name in main_views if name != entity.name])
     if view in {other.name for _, other in others}:

@@ -17,6 +17,7 @@ from projects.specification import Entity, FeatureView, IdType, ProjectSpecifica
 from projects.yaml_document import Document, Path, decode
 
 RESERVED_ENTITY = "_activation"
+LONGEST_SHORT_NAME = 100  # of an entity or an id type: the most that a source's columns hold
 
 _SPELLINGS = ("feature_views", "serve_traits_360", "serve_traits")
 
@@ -37,7 +38,7 @@ def _visible(text: str) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_text), AfterValidator(_visible)]
-ShortName = Annotated[Text, Field(max_length=100)]
+ShortName = Annotated[Text, Field(max_length=LONGEST_SHORT_NAME)]
 Name = Annotated[Text, Field(max_length=255)]
 
 

@@ -12,7 +12,7 @@ from tests import environment
 from tests.cast import admin, editor, organisation, outsider, stranger, viewer
 from tests.chaos import tally
 from tests.contracts import counting
-from tests.postgres import postgres, postgres_database
+from tests.postgres import postgres, postgres_database, shared_database
 
 __all__ = [
     "admin",
@@ -21,6 +21,7 @@ __all__ = [
     "outsider",
     "postgres",
     "postgres_database",
+    "shared_database",
     "stranger",
     "viewer",
 ]

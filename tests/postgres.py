@@ -168,6 +168,14 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shared_database(postgres: PostgresServer) -> Iterator[str]:
+    """The name of a database that the tests of a module share, each of which empties it."""
+    name = postgres.create_database()
+    yield name
+    postgres.drop_database(name)
+
+
 @pytest.fixture
 def postgres_database(postgres: PostgresServer) -> Iterator[str]:
     """The name of an empty database, gone after the test."""

@@ -1,7 +1,7 @@
 """What the tests of serving share: a destination of Acme's that is the session's Valkey."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from activation.models import Activation, RedisDestination, RunState, Source, Sy
 from config.embedded import EmbeddedServer
 from projects.models import Project, Warehouse, WarehouseKind
 from tests.activation.people import ADA, FEATURES
+from tests.activation.world import World, build
 from tests.cast import Member
 from tests.contracts.caller import Called, call
 
@@ -29,6 +30,30 @@ def nothing_remembered() -> Iterator[None]:
 @pytest.fixture
 def destination(admin: Member, redis_server: EmbeddedServer) -> RedisDestination:
     return connected(admin, redis_server)
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, which it may stop and kill."""
+    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
+        yield server
+
+
+@pytest.fixture
+def filled(
+    admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None
+) -> Iterator[Callable[..., World]]:
+    """Makes a world whose destination is `server`; its view shows people, who are loaded so many at a time."""
+    settings.SNAPSHOT_DIR = tmp_path
+    world = build(admin.actor, server)
+
+    def fill(people: Iterable[tuple[str, int]], *, partition_rows: int) -> World:
+        settings.PARTITION_ROWS = partition_rows
+        world.put(people)
+        return world
+
+    yield fill
+    world.redis.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What a sync works with may change while it loads: it ends with what it began with, or starts over, and never breaks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import duckdb
 import pytest
@@ -19,12 +19,10 @@ from activation import (
     sync_log,
 )
 from activation.models import Activation, RunState, Source, SyncLogContent, SyncRun
-from config.embedded import EmbeddedServer
 from projects import pb_project, placements, projects
 from projects.models import Project, Warehouse
 from projects.specification import to_plain
-from tests.activation.world import VIEW, World, build, expected
-from tests.cast import Member
+from tests.activation.world import VIEW, World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
 SPECIFICATION = f"""
@@ -46,16 +44,11 @@ id_types:
 
 
 @pytest.fixture
-def world(admin: Member, redis_server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, redis_server)
-    world.put(PEOPLE)
+def world(filled: Callable[..., World]) -> World:
+    world = filled(PEOPLE, partition_rows=10)
     Project.objects.update(specification=to_plain(pb_project.read(SPECIFICATION)), specification_text=SPECIFICATION)
     look_up()
-    yield world
-    world.redis.flushall()
-    world.redis.close()
+    return world
 
 
 def look_up() -> Project:

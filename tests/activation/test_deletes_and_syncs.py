@@ -13,10 +13,10 @@ from activation.engine.synchronise import PartitionLoad
 from activation.handle import Handle
 from activation.models import RunState, Suppression, SyncRun
 from activation.serving import ProfileId
-from tests.activation.test_sync_runs import PEOPLE, server, world
+from tests.activation.test_sync_runs import PEOPLE, world
 from tests.activation.world import World, expected
 
-__all__ = ["server", "world"]
+__all__ = ["world"]
 GONE = "person3@example.com"
 
 

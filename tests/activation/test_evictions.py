@@ -1,6 +1,6 @@
 """Profiles that Redis dropped to make room are written again by the next sync, also when it forgot that it did."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,7 @@ from activation.models import RunState, Source, SyncRun
 from activation.run_plans import Found
 from config.embedded import EmbeddedServer
 from projects.warehouses.port import Column, Relation
-from tests.activation.world import World, build, expected
+from tests.activation.world import World, expected
 from tests.cast import Member
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(120)]
@@ -54,13 +54,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 
 @pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 50
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=50)
 
 
 def test_profiles_that_were_dropped_before_a_restart_are_written_again(world, server):

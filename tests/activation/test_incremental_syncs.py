@@ -1,33 +1,20 @@
 """What a sync writes when little changed, and what makes it write everything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
 
 from activation import dirty_ids, guard, partitions, recovery, run_steps
 from activation.models import Activation, DirtyId, GuardChoice, RunState, Source, SyncPartition, SyncRun
-from config.embedded import EmbeddedServer
-from tests.activation.world import World, build, expected
-from tests.cast import Member
+from tests.activation.world import World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(120)]
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 50
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=50)
 
 
 def test_the_first_sync_is_full_and_the_next_writes_only_what_changed(world):

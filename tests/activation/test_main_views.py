@@ -88,12 +88,6 @@ def source() -> Source:
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
 def shop(
     admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None, monkeypatch
 ) -> Iterator[Shop]:

@@ -1,6 +1,6 @@
 """A preview tells what the next sync does, and does nothing itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,29 +14,16 @@ from activation.engine import previews as engine
 from activation.models import Activation, Preview, Source, SyncRun
 from activation.run_resources import drop_left_overs
 from activation.syncs import SourceRetired
-from config.embedded import EmbeddedServer
 from projects.warehouses.port import RelationMissing, WarehouseBusy
-from tests.activation.world import World, build, expected
-from tests.cast import Member
+from tests.activation.world import World, expected
 
 PEOPLE = [(f"person{n:03}@example.com", n) for n in range(120)]
 State = Preview.State
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 50
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=50)
 
 
 def ask(world: World) -> Preview:

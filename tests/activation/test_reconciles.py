@@ -1,6 +1,6 @@
 """What Reconcile finds that no source accounts for, what it removes once confirmed, and what it never touches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db.models import F
@@ -12,9 +12,7 @@ from activation import enabling, partitions, reconcile_hand_overs, reconcile_loo
 from activation.engine.keyspace import Walk
 from activation.models import Activation, Reconcile, RedisDestination, RunState, Source, SyncRun
 from activation.reconciles import View
-from config.embedded import EmbeddedServer
-from tests.activation.world import VIEW, World, build, expected
-from tests.cast import Member
+from tests.activation.world import VIEW, World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(60)]
 STRAYS = [f"left{n}@example.com" for n in range(7)]
@@ -22,19 +20,8 @@ State = Reconcile.State
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 50
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=50)
 
 
 def leave(world: World, *emails: str, view: str = VIEW) -> None:

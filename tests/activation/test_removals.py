@@ -1,6 +1,6 @@
 """What a removal takes out of Redis, what it leaves, and what may be deleted afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
@@ -16,29 +16,16 @@ from activation.models import (
     SyncPartition,
     SyncRun,
 )
-from config.embedded import EmbeddedServer
 from projects import projects
 from projects.models import Project
-from tests.activation.world import World, build, expected
-from tests.cast import Member
+from tests.activation.world import World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=10)
 
 
 def test_turning_off_with_removal_takes_out_exactly_our_fields(world, settings):

@@ -1,6 +1,6 @@
 """Workers of two versions that encode rows differently: none loads what the other began, and nothing is left lying."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,9 +9,7 @@ from django.utils import timezone
 from activation import cures, enabling, recovery, run_states, run_steps
 from activation.engine import snapshots
 from activation.models import PartitionState, RunState, SyncPartition, SyncRun
-from config.embedded import EmbeddedServer
-from tests.activation.world import World, build, expected
-from tests.cast import Member
+from tests.activation.world import World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
 OURS = snapshots.ROW_FORMAT
@@ -19,14 +17,8 @@ OLDER, NEWER = OURS - 1, OURS + 1
 
 
 @pytest.fixture
-def world(admin: Member, redis_server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, redis_server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.flushall()
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=10)
 
 
 @pytest.fixture

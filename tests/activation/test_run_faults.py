@@ -14,10 +14,10 @@ from activation.engine.encoding import Packed
 from activation.engine.loader import Loader
 from activation.models import PartitionState, RedisDestination, RunState, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
-from tests.activation.test_sync_runs import PEOPLE, server, world
+from tests.activation.test_sync_runs import PEOPLE, world
 from tests.activation.world import expected
 
-__all__ = ["server", "world"]
+__all__ = ["world"]
 SECRET = "person1@example.com has a secret"
 
 

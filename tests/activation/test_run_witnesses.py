@@ -5,10 +5,10 @@ from django.utils import timezone
 
 from activation import partitions, run_steps
 from activation.models import RunState, SyncRun
-from tests.activation.test_sync_runs import PEOPLE, server, world
+from tests.activation.test_sync_runs import PEOPLE, world
 from tests.activation.world import World, expected
 
-__all__ = ["server", "world"]
+__all__ = ["world"]
 
 
 def load_all(world: World, *, but_last: int = 0) -> SyncRun:

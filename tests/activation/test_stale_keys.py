@@ -10,11 +10,11 @@ from activation import cures, diagnoses, handles, lifts, run_states, serving, su
 from activation.engine.partition_writer import PartitionWriter
 from activation.models import RunState, Suppression
 from activation.serving import Profile, ProfileId
-from tests.activation.test_sync_runs import PEOPLE, server, suppress, world
+from tests.activation.test_sync_runs import PEOPLE, suppress, world
 from tests.activation.world import expected
 from tests.contracts.caller import call
 
-__all__ = ["server", "world"]
+__all__ = ["world"]
 GONE = "person3@example.com"
 REST = [person for person in PEOPLE if person[0] != GONE]
 ASKED = {"entity": "user", "id_type": "email", "value": GONE}

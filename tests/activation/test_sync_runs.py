@@ -1,6 +1,6 @@
 """A full sync, end to end in process, on a real DuckDB file and a real Valkey."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,29 +14,16 @@ from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader, PartitionWriter
 from activation.models import PartitionState, RunState, Source, Suppression, SyncPartition, SyncRun
 from activation.run_resources import claim_of, loader_of
-from config.embedded import EmbeddedServer
 from projects import projects
 from projects.projects import ProjectInUse
-from tests.activation.world import VIEW, World, build, expected
-from tests.cast import Member
+from tests.activation.world import VIEW, World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("destination")) as server:
-        yield server
-
-
-@pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
-    yield world
-    world.redis.close()
+def world(filled: Callable[..., World]) -> World:
+    return filled(PEOPLE, partition_rows=10)
 
 
 def test_a_full_sync_brings_every_row_and_moves_the_base(world):

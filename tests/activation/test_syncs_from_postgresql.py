@@ -23,7 +23,7 @@ from projects.warehouses import grants
 from projects.warehouses.postgresql import PostgreSQLWarehouse
 from tests.activation.world import VIEW, Owner, World, expected, upon
 from tests.cast import Member
-from tests.postgres import PostgresServer, empty, forget
+from tests.postgres import empty, forget
 
 USER, PASSWORD = "rudder_of_syncs", "only-for-" + "these-tests"
 PEOPLE = [(f"person{number:03}@example.com", number) for number in range(250)]
@@ -73,17 +73,18 @@ def log_of_syncs() -> str:
     return f"activation_{Installation.own_code()}_sync_log"
 
 
-@pytest.fixture(scope="module")
-def database(postgres: PostgresServer) -> Iterator[str]:
-    name = postgres.create_database()
-    yield name
-    postgres.drop_database(name)
-
-
 @pytest.fixture
-def shop(admin: Member, redis_server: EmbeddedServer, postgres, database, settings, transactional_db) -> Iterator[Shop]:
+def shop(
+    admin: Member, redis_server: EmbeddedServer, postgres, shared_database: str, settings, transactional_db
+) -> Iterator[Shop]:
     settings.PARTITION_ROWS = 100
-    where = {"host": postgres.host, "port": postgres.port, "database": database, "user": USER, "sslmode": "disable"}
+    where = {
+        "host": postgres.host,
+        "port": postgres.port,
+        "database": shared_database,
+        "user": USER,
+        "sslmode": "disable",
+    }
     warehouse = Warehouse.objects.create(
         organisation=admin.organisation,
         name="Warehouse",
@@ -91,7 +92,7 @@ def shop(admin: Member, redis_server: EmbeddedServer, postgres, database, settin
         settings=where,
         credentials=vault.encrypt(PASSWORD),
     )
-    with postgres.connect(database) as connection:
+    with postgres.connect(shared_database) as connection:
 
         @contextmanager
         def owner() -> Iterator[Owner]:

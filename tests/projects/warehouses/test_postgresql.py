@@ -45,24 +45,17 @@ class Place:
             yield warehouse
 
 
-@pytest.fixture(scope="module")
-def database(postgres: PostgresServer) -> Iterator[str]:
-    name = postgres.create_database()
-    yield name
-    postgres.drop_database(name)
-
-
 @pytest.fixture
-def place(postgres: PostgresServer, database: str) -> Iterator[Place]:
+def place(postgres: PostgresServer, shared_database: str) -> Iterator[Place]:
     user, password = f"rudder_{secrets.token_hex(4)}", "p w'\"%/?#@:&=\\é"
-    with postgres.connect(database) as owner:
+    with postgres.connect(shared_database) as owner:
         owner.execute(
             psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
                 psycopg.sql.Identifier(user), psycopg.sql.Literal(password)
             )
         )
         empty(owner, "profiles", "_rudderstack")
-        made = Place(owner, user, PostgreSQLSettings("127.0.0.1", postgres.port, database, user, password))
+        made = Place(owner, user, PostgreSQLSettings("127.0.0.1", postgres.port, shared_database, user, password))
         made.execute(
             "CREATE TABLE profiles.materialised (email varchar(100), plan text)",
             f"INSERT INTO profiles.materialised VALUES ('{SECRET}', '1')",
