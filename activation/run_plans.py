@@ -29,8 +29,6 @@ REASONS = {
     "destination_moved": "The profiles move to another place",
     "ids_expired": "Rows that failed were not synced for so long that their ids were forgotten",
 }
-# With these, profiles that are in no table any more may be left in the destination.
-NAMES_LOST = frozenset({"base_lost", "record_lost"})
 
 
 @dataclass(frozen=True)

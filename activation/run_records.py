@@ -24,12 +24,16 @@ _TOMBSTONES_A_DAY = 8
 
 @dataclass(frozen=True)
 class Record:
-    """What was found. `complete` tells whether nothing that lists ids out of step was lost."""
+    """What was found. `complete` tells whether nothing that lists ids out of step was lost.
+
+    `names_lost` tells whether a table is gone that named profiles: some may be in the destination and in no table.
+    """
 
     known: Known
     base_rows: int
     listed: Listed
     complete: bool
+    names_lost: bool
 
     @property
     def base(self) -> str | None:
@@ -46,11 +50,13 @@ def find(source: Source, warehouse: Warehouse, *, prefix: str) -> Record:
     dirty = [name for name in source.dirty_tables if name in there]
     tombstones = [name for name, _ in tombstones_of(source) if name in there]
     listed = dirty_ids.listed(source)
+    all_dirty = len(dirty) == len(source.dirty_tables)
     return Record(
         known=Known(base, tuple(dirty), tuple(tombstones)),
         base_rows=source.base_rows if base else 0,
         listed=listed,
-        complete=listed.complete and len(dirty) == len(source.dirty_tables),
+        complete=listed.complete and all_dirty,
+        names_lost=not all_dirty or (bool(source.base_snapshot) and base is None),
     )
 
 

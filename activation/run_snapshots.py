@@ -134,9 +134,11 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
         delta = run_deltas.incremental(warehouse, names, the_plan, report, record)
     else:
         delta = run_deltas.full(warehouse, names, report, record)
-    fields = _fields(run, the_plan, report, delta, decision, names) | {"evictions": held.evictions or {}}
+    warnings = [RECONCILE] if record.names_lost else []
     if not decision.incremental and _memory_is_short(run, warehouse, the_plan, report, record, held):
-        fields["warnings"] = [*_warnings(decision), MEMORY_SHORT]
+        warnings.append(MEMORY_SHORT)
+    more = {"evictions": held.evictions or {}, "warnings": warnings}
+    fields = _fields(run, the_plan, report, delta, decision, names) | more
     _ask_the_guard(run, delta, record, fields, snapshot_rows=report.rows)
     upserts = names.upserts if decision.incremental else names.snapshot
     dirty = [upserts, *([names.deletes] if delta.deletes else [])]
@@ -196,14 +198,9 @@ def _fields(
         "null_ids": report.null_ids,
         "duplicate_ids": report.duplicate_ids,
         "invalid_ids": report.invalid_ids,
-        "warnings": _warnings(decision),
         "error_code": "",
         "error": "",
     }
-
-
-def _warnings(decision: Decision) -> list[str]:
-    return [RECONCILE] if decision.reason in run_plans.NAMES_LOST else []
 
 
 def _memory_is_short(

@@ -175,7 +175,7 @@ def test_a_project_that_moves_to_another_warehouse_during_a_load_is_loaded_from_
     assert "pointed elsewhere" in run_of(run).error
 
     assert world.work(run).state == RunState.SUCCEEDED
-    assert (run_of(run).attempt, run_of(run).full_reason) == (2, "first")
+    assert (run_of(run).attempt, run_of(run).full_reason, run_of(run).warnings) == (2, "first", ["reconcile_advised"])
     assert world.served() == expected([(email, -score) for email, score in PEOPLE])
 
 

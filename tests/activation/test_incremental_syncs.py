@@ -93,6 +93,37 @@ def test_a_lost_base_makes_the_next_sync_full_and_advises_to_reconcile(world, se
     assert (run.kind, run.full_reason, run.warnings) == ("full", "base_lost", ["reconcile_advised"])
 
 
+@pytest.mark.parametrize("reason", ["view_moved", "requested", "first"])
+def test_names_that_are_lost_are_told_of_whatever_else_makes_a_sync_full(world, settings, reason):
+    if reason == "first":
+        fail_after_loading(world)
+    else:
+        world.sync()
+    Source.objects.update(full_next=reason if reason == "view_moved" else "")
+    for file in settings.SNAPSHOT_DIR.rglob("*.duckdb"):
+        file.unlink()
+
+    run = world.start()
+    if reason == "requested":
+        SyncRun.objects.filter(pk=run.pk).update(kind="full", full_reason=reason)
+    run = world.work(run)
+
+    assert (run.kind, run.full_reason, run.warnings) == ("full", reason, ["reconcile_advised"])
+
+
+def test_ids_that_are_too_many_to_list_lose_no_names(world, monkeypatch):
+    world.sync()
+    source = Source.objects.get()
+    named = [(source.entity, source.id_type, email) for email, _ in PEOPLE[:2]]
+    dirty_ids.add_profiles(source.destination_id, named, reason=DirtyId.Reason.LIFTED, now=timezone.now())
+    monkeypatch.setattr(dirty_ids, "MOST_LISTED", 1)
+
+    run = world.sync()
+
+    assert (run.kind, run.full_reason, run.warnings) == ("full", "record_lost", [])
+    assert world.served() == expected(PEOPLE)
+
+
 def test_a_base_with_another_row_count_is_no_base(world):
     world.sync()
     Source.objects.update(base_rows=119)
