@@ -23,8 +23,7 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
-    # Else a worker whose broker was away takes one message at a time until the tasks of before have ended.
-    worker_enable_prefetch_count_reduction=False,
+    worker_pool="config.worker_pool:TaskPool",
     task_default_queue="control",
     task_routes={
         "activation.take_snapshot": {"queue": "load"},

@@ -71,6 +71,7 @@ class History:
     world: World
     scene: Scene
     worker: LoadWorker
+    broker: EmbeddedServer
     identity: TokenIdentity
     dice: random.Random
     log: list[str] = field(default_factory=list)
@@ -115,7 +116,7 @@ class History:
     def disturb(self) -> None:
         """Let one thing go wrong."""
         what = self.dice.choice(
-            ["kill", "kill", "stop", "stop", "destination", "destination", "destination", "delete", "cancel"]
+            ["kill", "kill", "stop", "stop", "destination", "destination", "destination", "delete", "cancel", "broker"]
         )
         victims = [pid for pid in self.worker.children() if pid not in self.asleep]
         match what:
@@ -129,6 +130,10 @@ class History:
                 self.wake()
             case "destination":
                 what = self.scene.disturb(self.dice)
+            case "broker":
+                self.broker.kill()  # and every message with it
+                self.let_pass(self.dice.random() * 0.5)
+                self.broker.start()
             case "delete":
                 self.delete(self.dice.sample(sorted(self.rows), 3))
             case "cancel":
@@ -230,7 +235,7 @@ def profiles(client: redis.Redis, prefix: str) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("number", range(HISTORIES))
 def test_the_destination_is_the_view_whatever_happened_to_real_processes(
-    number: int, request, admin: Member, worker: LoadWorker, settings, transactional_db: None
+    number: int, request, admin: Member, worker: LoadWorker, broker: EmbeddedServer, settings, transactional_db: None
 ):
     settings.SYNC_LEASE, settings.PARTITION_ROWS = LEASE, PARTITION_ROWS
     seed = SEED + number
@@ -238,7 +243,7 @@ def test_the_destination_is_the_view_whatever_happened_to_real_processes(
     world = build(admin.actor, scene.server, destination=scene.connect(admin.actor))
     Activation.objects.update(guard_percent=100)
     identity = tokens.identify(admin.token(), now=timezone.now(), address="192.0.2.1")
-    history = History(world, scene, worker, identity, random.Random(seed))
+    history = History(world, scene, worker, broker, identity, random.Random(seed))
     try:
         history.play()
     except BaseException as error:
