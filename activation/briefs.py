@@ -61,6 +61,7 @@ class SourceBrief(NamedTuple):
     status: str
     base_rows: int
     seen_profiles_run_id: int | None
+    left_at: datetime | None
     began_at: datetime
     synced_at: datetime | None
     newest_run: int | None
@@ -73,7 +74,7 @@ class SourceBrief(NamedTuple):
 
 
 _OF_RUN = ("pk", "public_id", "state", "error_code", "error", "failed", "kept_rows", "finished_at")
-_OF_SOURCE = SourceBrief._fields[:10]
+_OF_SOURCE = SourceBrief._fields[:11]
 
 
 def of_activations(activations: QuerySet[Activation]) -> dict[int, ActivationBrief]:
@@ -106,7 +107,7 @@ def of_sources(sources: QuerySet[Source]) -> list[SourceBrief]:
         Subquery(its_runs.values("pk")[:1]),
         *(f"base_run__{name}" for name in _OF_RUN[:-1]),
     )
-    return [SourceBrief._make((*row[:13], _base(row))) for row in rows]
+    return [SourceBrief._make((*row[:14], _base(row))) for row in rows]
 
 
 def of_runs(keys: Collection[int]) -> dict[int, RunBrief]:
@@ -117,4 +118,4 @@ def of_runs(keys: Collection[int]) -> dict[int, RunBrief]:
 
 def _base(row: tuple[Any, ...]) -> RunBrief | None:
     """Return the run of the base: it is joined, and its end stands among the source's own."""
-    return RunBrief._make((*row[13:], row[11])) if row[13] is not None else None
+    return RunBrief._make((*row[14:], row[12])) if row[14] is not None else None

@@ -85,17 +85,19 @@ def enable(project: Project, destination: RedisDestination, *, by: Actor, now: d
 
 
 @transaction.atomic
-def disable(project: Project, *, by: Actor, now: datetime, remove: bool = False) -> bool:
+def disable(project: Project, *, by: Actor, now: datetime, remove: bool = False, leave: bool = False) -> bool:
     """Turn the sync off; tell whether it was on. What is in Redis stays there and goes on being served.
 
     With `remove` the profiles that the project's sources wrote are removed as well, also when the sync was off
-    already. Raises `PermissionRefused`.
+    already; with `leave` those that cannot be removed are left there for good. Raises `PermissionRefused`, `NotStuck`.
     """
     by.require(Permission.MANAGE_ACTIVATION)
     was_on = Activation.objects.filter(project=project, enabled=True).update(enabled=False)
+    sources = Source.objects.filter(activation__project=project).select_related("activation", "destination")
     if remove:
-        sources = Source.objects.filter(activation__project=project).select_related("activation", "destination")
         removals.start_all(list(sources), by=by, now=now)
+    elif leave:
+        removals.leave_all_behind(list(sources), by=by, now=now)
     if not was_on:
         return False
     audit.record(

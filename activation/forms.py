@@ -3,17 +3,19 @@
 An earlier try's secrets are kept encrypted and stand in for fields left empty.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
 from activation.destinations import possible_id
-from activation.models import RedisDestination
+from activation.models import RedisDestination, Source
 from activation.server_form import ServerForm
 from projects.models import Project
 
 _ID_RULE = "An id has 1 to 100 characters and no blanks or colons."
 _NAME_LENGTH = 100
+_NAMED = 5
 
 
 class ConnectForm(ServerForm):
@@ -112,6 +114,24 @@ class DisableForm(forms.Form):
             "Without it the profiles stay and go on being served as they are, getting older."
         ),
     )
+
+
+class LeaveForm(forms.Form):
+    """Asks whether what others wrote into the same Redis is left there as well."""
+
+    others = forms.BooleanField(required=False, help_text="Each of them is named here.")
+
+    def __init__(self, *args: Any, others: Sequence[Source], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not others:
+            del self.fields["others"]
+            return
+        field = self.fields["others"]
+        field.label = f"Also leave the other {len(others):,} that cannot be removed from this Redis"
+        if len(others) == 1:
+            field.label = "Also leave the other one that cannot be removed from this Redis"
+        named = ", ".join(map(str, others[:_NAMED]))
+        field.help_text = f"{named} and {len(others) - _NAMED:,} more." if len(others) > _NAMED else f"{named}."
 
 
 def _adoptable(text: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from activation import moves
+from activation import moves, removals
 from activation.models import Activation, DestinationMove, RedisDestination, Source
 
 
@@ -22,6 +22,7 @@ class Holders:
 
     projects: list[Holder]
     move: DestinationMove | None
+    stuck: frozenset[int] = frozenset()  # sources that cannot be removed as things are, by primary key
 
     def __bool__(self) -> bool:
         return bool(self.projects or self.move)
@@ -38,4 +39,5 @@ def of(destination: RedisDestination) -> Holders:
     for source in sources:
         holding[source.activation_id].sources.append(source)
     projects = sorted(holding.values(), key=lambda holder: holder.activation.project.name)
-    return Holders(projects, moves.open_move(destination))
+    stuck = removals.stuck(Source.objects.filter(destination=destination)).values_list("pk", flat=True)
+    return Holders(projects, moves.open_move(destination), frozenset(stuck))

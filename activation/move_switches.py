@@ -43,6 +43,7 @@ _KNOWN_OF_PLACE = (
     "shape",
     "dirty_tables",
     "tombstones",
+    "left_at",
 )
 log = structlog.get_logger(__name__)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from accounts.actors import Actor
 from accounts.roles import Permission
@@ -151,6 +152,11 @@ def advice(destination: RedisDestination) -> str:
             "The tables that name profiles were gone from the warehouse. Profiles that left a view meanwhile may "
             "still be in Redis."
         )
+    left = destination.sources.filter(destination__server_look__told_at__gt=F("left_at"))
+    if last is not None:
+        left = left.filter(left_at__gt=last.created_at)
+    if left.exists():
+        return "Profiles were left in this Redis, which was said to be gone for good, and it answers."
     adopted = destination.workspace_id != destination.organisation.public_id
     if adopted and last is None:
         return (

@@ -94,6 +94,7 @@ def _succeed(run: SyncRun) -> bool:
         base_rows=run.snapshot_rows or 0,
         base_run=None if removed else run,
         base_evictions=run.evictions,
+        left_at=None,
         columns=run.columns,
         shape=run.shape,
         dirty_tables=[],
@@ -148,9 +149,13 @@ _SWEPT_AT_ONCE = 20
 
 def _drop_left_overs(run: SyncRun, *, now: datetime) -> None:
     removed = Source.every_place.filter(pk=run.source_id, status=Source.Status.REMOVED).first()
-    kept = run_records.with_tombstone(removed, "", now=now) if removed else []
+    kept: list[object] = []
     if removed:
-        Source.every_place.filter(pk=removed.pk, status=Source.Status.REMOVED).update(tombstones=kept)
+        tombstones = run_records.with_tombstone(removed, "", now=now)
+        dirty = [] if run_records.left_too_long(removed, now=now) else removed.dirty_tables
+        kept = [*tombstones, *dirty]
+        unchanged = Source.every_place.filter(pk=removed.pk, status=Source.Status.REMOVED)
+        unchanged.filter(dirty_tables=removed.dirty_tables).update(tombstones=tombstones, dirty_tables=dirty)
     drop_left_overs(run)
     ours = SyncRun.objects.filter(pk=run.pk, tables_left=True)
     if kept:

@@ -73,6 +73,11 @@ def with_tombstone(source: Source, table: str, *, now: datetime) -> list[dict[st
     return _as_kept(kept)
 
 
+def left_too_long(source: Source, *, now: datetime) -> bool:
+    """Tell whether what a source wrote was left in Redis so long ago that nothing names it any more."""
+    return source.left_at is not None and source.left_at < now - TOMBSTONES_KEPT
+
+
 def merge_tombstones(source: Source, warehouse: Warehouse, *, name: str) -> None:
     """Merge the tombstones of a day that has many into the table `name`. Raises `WarehouseError`."""
     kept = tombstones_of(source)

@@ -134,7 +134,8 @@ def _sync(run: SyncRun, warehouse: port.Warehouse, record: Record, held: _Held) 
         delta = run_deltas.incremental(warehouse, names, the_plan, report, record)
     else:
         delta = run_deltas.full(warehouse, names, report, record)
-    warnings = [RECONCILE] if record.names_lost else []
+    lost = record.names_lost or run_records.left_too_long(source, now=timezone.now())
+    warnings = [RECONCILE] if lost else []
     if not decision.incremental and _memory_is_short(run, warehouse, the_plan, report, record, held):
         warnings.append(MEMORY_SHORT)
     more = {"evictions": held.evictions or {}, "warnings": warnings}

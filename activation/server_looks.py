@@ -25,6 +25,7 @@ EVERY = timedelta(minutes=1)
 AGAIN_AFTER = timedelta(minutes=5)  # one that could not be reached
 KEPT_EVERY = timedelta(minutes=15)
 KEPT_FOR = timedelta(days=1)
+_STILL_ANSWERS = timedelta(minutes=10)
 _LIMITS = Limits(connect=1.0, command=1.0, connections=1)
 _AT_ONCE = 50
 
@@ -56,6 +57,12 @@ def look(destination_id: int, *, now: datetime) -> None:
         _row(destination_id).update(servers=plain, history=history, problem="", told_at=now, tried_at=now)
         return
     _row(destination_id).update(problem=problem[:60], tried_at=now, next_at=now + AGAIN_AFTER)
+
+
+def answered_at(destination: RedisDestination, *, now: datetime) -> datetime | None:
+    """Tell when a destination's servers last answered a look; None if the newest look failed or is long ago."""
+    answered = _row(destination.pk).filter(problem="", told_at__gt=now - _STILL_ANSWERS)
+    return answered.values_list("told_at", flat=True).first()
 
 
 def _ask(destination: RedisDestination) -> list[Server]:

@@ -201,7 +201,7 @@ def _standing(source: SourceBrief, activation: ActivationBrief, run: RunBrief | 
     if source.status == Source.Status.RETIRED:
         return Standing(source, activation, "neutral", "Retired", run)
     if source.status == Source.Status.REMOVED:
-        return Standing(source, activation, "neutral", "Removed", run)
+        return Standing(source, activation, "neutral", "Left in Redis" if source.left_at else "Removed", run)
     if run is None:
         return Standing(source, activation, "neutral", "Not synced yet")
     if run.state == RunState.SUCCEEDED:

@@ -93,6 +93,7 @@ urlpatterns = [
     path("o/<slug:organisation>/sources/<slug:source>/sync", control.sync_source, name="sync_source"),
     path("o/<slug:organisation>/sources/<slug:source>/full-sync", control.full_sync_of_source, name="full_sync_source"),
     path("o/<slug:organisation>/sources/<slug:source>/remove", removals.remove_source, name="remove_source"),
+    path("o/<slug:organisation>/sources/<slug:source>/leave", removals.leave_source, name="leave_source"),
     path("o/<slug:organisation>/sources/<slug:source>/preview", previews.start, name="start_preview"),
     path("o/<slug:organisation>/previews/<slug:preview>/", previews.show, name="preview"),
     path("o/<slug:organisation>/previews/<slug:preview>/documents", previews.show_documents, name="preview_documents"),

@@ -64,6 +64,7 @@ PAGES: dict[str, str] = {
     "activation:full_sync": _CONTROL,
     "activation:full_sync_source": _CONTROL,
     "activation:guard": "watching#a-sync-that-needs-confirmation",
+    "activation:leave_source": "syncing#a-redis-that-is-gone-for-good",
     "activation:move": _MOVE,
     "activation:move_cancel": _MOVE,
     "activation:move_leave": _MOVE,

@@ -49,8 +49,9 @@ class ProjectInUse(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} was synced to Redis and its profiles are still there, so it cannot be deleted. "
-            "Turn its sync off under Settings, Activation API, if it should not change them any more."
+            f"{name} was synced to Redis and its profiles are still there, so it cannot be deleted. Turn its sync off "
+            "under Settings, Activation API, and also remove the profiles. What cannot be removed, because its Redis "
+            "is gone for good, is left there on the feature view's page."
         )
         self.name = name
 

@@ -6,7 +6,7 @@ Where a member of the body is at fault its path is in `fields`; what must be don
 from collections.abc import Callable
 from typing import Any
 
-from activation import destinations, enabling, probes
+from activation import destinations, enabling, probes, removals
 from activation.api import preconditions
 from activation.api.problems import FieldsInvalid, Kinds, Problem, Refusal
 from projects import connections, placements, projects
@@ -50,6 +50,10 @@ def _not_there(error: Exception) -> Problem:
     return Problem(CONFLICT, "destination_refused", str(error), more={"fields": {"destinationId": str(error)}})
 
 
+def _not_stuck(error: removals.NotStuck) -> Problem:
+    return Problem(CONFLICT, "removal_not_tried", str(error))
+
+
 def _too_many(error: Exception) -> Problem:
     return Problem(429, "rate_limited", str(error), {"Retry-After": str(TRY_CONNECTIONS_AGAIN_AFTER)})
 
@@ -63,5 +67,6 @@ PROBLEMS: tuple[tuple[Kinds, Callable[[Any], Problem]], ...] = (
     ((projects.ProjectInUse, connections.WarehouseInUse, destinations.DestinationInUse), _in_use),
     (enabling.NotReady, _not_ready),
     ((enabling.FieldTaken, enabling.DestinationFixed), _not_there),
+    (removals.NotStuck, _not_stuck),
     (probes.TooManyProbes, _too_many),
 )

@@ -25,13 +25,17 @@ from activation.models import Activation, RedisDestination, Source
 from activation.standings import Standing
 from projects.models import Project
 
-_MEMBERS: Members = {"enabled": FLAG, "destinationId": TEXT, "removeProfiles": FLAG}
+_MEMBERS: Members = {"enabled": FLAG, "destinationId": TEXT, "removeProfiles": FLAG, "leaveProfiles": FLAG}
 _WHERE_TO = "Name the destination to sync to."
-_ONLY_OFF = "Profiles are removed when the sync is turned off."
+_ONLY_OFF = {
+    "removeProfiles": "Profiles are removed when the sync is turned off.",
+    "leaveProfiles": "Profiles are left in Redis when the sync is turned off.",
+}
+_EITHER = "Either remove the profiles, or leave those that could not be removed."
 
 
 class SwitchView(ApiView):
-    """`GET …/activation` → its state; `POST {"enabled", "destinationId", "removeProfiles"}` turns it on or off."""
+    """`GET …/activation` → its state; `POST {"enabled", …}` turns it on or off."""
 
     http_method_names = ["get", "post"]
 
@@ -44,14 +48,17 @@ class SwitchView(ApiView):
         identity = identity_of(request)
         project = project_for(identity, project_id, Permission.MANAGE_ACTIVATION)
         body = fields.read(raw_body(request), _MEMBERS, required=("enabled",))
-        if body["enabled"] and body.get("removeProfiles"):
-            raise FieldsInvalid({"removeProfiles": _ONLY_OFF})
+        wanted = [name for name in _ONLY_OFF if body.get(name)]
+        if body["enabled"] and wanted:
+            raise FieldsInvalid({name: _ONLY_OFF[name] for name in wanted})
+        if len(wanted) > 1:
+            raise FieldsInvalid({"leaveProfiles": _EITHER})
         now = timezone.now()
         if body["enabled"]:
             _enable(identity, project, body.get("destinationId"), now=now)
         else:
-            remove = body.get("removeProfiles", False)
-            enabling.disable(project, by=identity.actor, now=now, remove=remove)
+            remove, leave = "removeProfiles" in wanted, "leaveProfiles" in wanted
+            enabling.disable(project, by=identity.actor, now=now, remove=remove, leave=leave)
         transaction.on_commit(tasks.wake, robust=True)
         return answer(told(project, now=timezone.now()))
 

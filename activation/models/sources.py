@@ -85,6 +85,7 @@ class Source(models.Model):
     those with ids deleted in the last weeks, each with its day. `base_evictions` maps a server's run id to what its
     `evicted_keys` said when the base's run began to load. `confirmed_*` is the guard's confirmation, good for one base
     and at most so many deletes. `follow_up` is what was asked for while a run was active: `trigger`, `full`, `by`.
+    `left_at` is when its removal was given up for a Redis that was said to be gone for good, until a run succeeds.
     """
 
     class Status(models.TextChoices):
@@ -118,6 +119,7 @@ class Source(models.Model):
     confirmed_choice = models.CharField(max_length=10, choices=GuardChoice, blank=True)
     follow_up = models.JSONField(default=dict)
     seen_profiles_run = models.ForeignKey(ProfilesRun, on_delete=models.SET_NULL, null=True, related_name="+")
+    left_at = models.DateTimeField(null=True)
     tables_of = models.BigIntegerField(null=True)
     other_place_of = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="at_other_place")
     created_at = models.DateTimeField(default=timezone.now)

@@ -51,6 +51,7 @@ def show_source(request: SignedInRequest, source: str) -> HttpResponse:
         "preview": previews.newest(row),
         "ids_words": source_settings.ids_words(row),
         "may_remove": removals.has_left(row) and request.actor.may(Permission.MANAGE_ACTIVATION),
+        "may_leave": removals.is_stuck(row) and request.actor.may(Permission.MANAGE_ACTIVATION),
     }
     template = "activation/_source_state.html" if request.htmx else "activation/source.html"
     response = render(request, template, context)
@@ -74,6 +75,9 @@ def show_run(request: SignedInRequest, run: str) -> HttpResponse:
         "offer": offers.of_run(row),
         "waits_for_choice": guard.is_waiting(row, row.source),
         "may_confirm": request.actor.may(Permission.MANAGE_ACTIVATION),
+        "may_leave": row.kind == SyncRun.Kind.REMOVAL
+        and request.actor.may(Permission.MANAGE_ACTIVATION)
+        and removals.is_stuck(row.source),
         "at_place": move_pages.place_words(row.source, removal=row.kind == SyncRun.Kind.REMOVAL),
     }
     page = "activation/_run_state.html" if request.htmx else "activation/run.html"

@@ -76,6 +76,7 @@ TABLE: dict[str, tuple[Role | None, Role | None]] = {
     "activation:probe": (ADMIN, NOT_ALLOWED),
     "activation:disable": (ADMIN, ADMIN),
     "activation:remove_source": (ADMIN, ADMIN),
+    "activation:leave_source": (ADMIN, ADMIN),
     "activation:snapshots": (VIEWER, ADMIN),
     "activation:deleted_profiles": (VIEWER, ADMIN),
     "activation:sync_log": (VIEWER, ADMIN),

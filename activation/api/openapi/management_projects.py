@@ -224,6 +224,10 @@ def _switch() -> Operation:
             enabled=FLAG_SCHEMA,
             destinationId=text("Where to sync to; without it, where it was synced to before."),
             removeProfiles=described(FLAG_SCHEMA, "With `enabled` false: remove the profiles from Redis, too."),
+            leaveProfiles=described(
+                FLAG_SCHEMA,
+                "With `enabled` false: leave the profiles that could not be removed in a Redis that is gone for good.",
+            ),
             example={"enabled": True, "destinationId": "<destination id>"},
         ),
         answers={"200": ("Its state.", ref("Activation"))},

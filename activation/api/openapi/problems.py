@@ -72,6 +72,12 @@ ALL: tuple[Code, ...] = (
     ),
     Code(
         "409",
+        "removal_not_tried",
+        "No removal of a source's profiles was tried in vain; remove them first.",
+        "No removal of the profiles of features_by_email by email was tried in vain.",
+    ),
+    Code(
+        "409",
         "not_synced",
         "The sync is turned off, or the feature view is no longer in the specification.",
         "This source is not synced any more.",
@@ -132,7 +138,7 @@ _OF_CALLS: dict[tuple[str, str], tuple[str, ...]] = {
     ("409", "changeSpecification"): ("changed_meanwhile",),
     ("409", "placeView"): ("changed_meanwhile",),
     ("409", "serveMainView"): ("changed_meanwhile",),
-    ("409", "switchActivation"): ("not_ready", "destination_refused", "not_synced"),
+    ("409", "switchActivation"): ("not_ready", "destination_refused", "removal_not_tried", "not_synced"),
     ("422", "createProject"): ("invalid_fields", "invalid_specification"),
     ("422", "changeSpecification"): ("invalid_fields", "invalid_specification"),
     ("422", "connectDestination"): ("invalid_fields", "probe_failed"),

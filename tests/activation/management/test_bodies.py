@@ -43,6 +43,7 @@ NAMES = (
         "served",
         "destinationId",
         "removeProfiles",
+        "leaveProfiles",
         "rowsPerSecond",
         "workspaceId",
     ),

@@ -97,6 +97,29 @@ def test_turning_off_keeps_the_profiles_unless_they_are_to_go(admin, activation,
     assert SyncRun.objects.filter(kind=SyncRun.Kind.REMOVAL).count() == 2
 
 
+def test_what_cannot_be_removed_is_left_once_that_was_tried(admin, editor, activation, project):
+    SyncRun.objects.update(state=RunState.SUCCEEDED)
+    early = switch(admin, project, enabled=False, leaveProfiles=True)
+    assert (early.status, early.json["code"]) == (409, "removal_not_tried")
+    assert Activation.objects.get().enabled
+    switch(admin, project, enabled=False, removeProfiles=True)
+    assert switch(admin, project, enabled=False, leaveProfiles=True).status == 409
+    first, second = SyncRun.objects.filter(kind=SyncRun.Kind.REMOVAL).order_by("pk")
+    SyncRun.objects.filter(pk=first.pk).update(state=RunState.FAILED)
+    assert switch(admin, project, enabled=False, leaveProfiles=True).status == 409
+    assert set(Source.objects.values_list("status", flat=True)) == {Source.Status.REMOVING}, "all of it or nothing"
+
+    SyncRun.objects.filter(pk=second.pk).update(retries=1)
+    assert switch(editor, project, enabled=False, leaveProfiles=True).json == UNAUTHORIZED
+    for _ in range(2):
+        left = switch(admin, project, enabled=False, leaveProfiles=True)
+        assert left.status == 200
+        assert {each["status"] for each in left.json["sources"]} == {"removed"}
+        assert {each["state"]["words"] for each in left.json["sources"]} == {"Left in Redis"}
+    assert AuditEvent.objects.filter(action="source_left_behind").count() == 2
+    assert SyncRun.objects.get(pk=second.pk).state == RunState.CANCELLED
+
+
 def test_turning_off_what_was_never_on_is_fine(admin, project):
     assert (switch(admin, project, enabled=False).status, Activation.objects.count()) == (200, 0)
 
@@ -109,6 +132,9 @@ def test_turning_off_what_was_never_on_is_fine(admin, project):
         ({"enabled": True}, "destinationId"),
         ({"enabled": True, "destinationId": 5}, "destinationId"),
         ({"enabled": True, "destinationId": "x", "removeProfiles": True}, "removeProfiles"),
+        ({"enabled": True, "destinationId": "x", "leaveProfiles": True}, "leaveProfiles"),
+        ({"enabled": False, "removeProfiles": True, "leaveProfiles": True}, "leaveProfiles"),
+        ({"enabled": False, "leaveProfiles": "yes"}, "leaveProfiles"),
         ({"enabled": True, "schedule": {}}, "schedule"),
     ],
 )

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from activation import destinations, enabling, handles, moves, probes, suppressions
-from activation.models import Activation, DestinationProbe, RedisDestination, Source, Suppression
+from activation import destinations, enabling, handles, moves, probes, removals, suppressions
+from activation.models import Activation, DestinationProbe, RedisDestination, Source, Suppression, SyncRun
 from tests.activation.conftest import connected
 
 WRONG = "not-the-" + "password"
@@ -201,10 +201,15 @@ class TestDeleting:
         assert "features_by_email" not in page
         left = Source.objects.get(id_type="salesforce_id")
         assert reverse("activation:remove_source", args=["acme", left.public_id]) in page
-        Source.objects.filter(pk=left.pk).update(status=Source.Status.REMOVING)
-        assert "is being removed. Wait until that is done." in text(
-            admin.client.get(address(destination, "destination_delete"))
-        )
+        removal = removals.start(left, by=admin.actor, now=timezone.now())
+        way_out = reverse("activation:leave_source", args=["acme", left.public_id])
+        page = text(admin.client.get(address(destination, "destination_delete")))
+        assert "is being removed. Wait until that is done." in page
+        assert way_out not in page
+        SyncRun.objects.filter(pk=removal.pk).update(state="failed")
+        page = text(admin.client.get(address(destination, "destination_delete")))
+        assert "Wait until that is done." not in page
+        assert way_out in page
 
     def test_an_open_move_holds_it(self, activation, destination, admin, monkeypatch):
         monkeypatch.setattr(moves, "verify", lambda *_, **__: None)

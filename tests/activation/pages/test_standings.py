@@ -186,6 +186,11 @@ CASES: dict[str, tuple[Callable[[Case], object], tuple[str, str], float | None]]
         (NOBODY, "Removed"),
         None,
     ),
+    "left": (
+        lambda case: case.run("succeeded", 5).change(status="removed", left_at=ago(1)).run("failed", 1, kind="removal"),
+        (NOBODY, "Left in Redis"),
+        None,
+    ),
 }  # fmt: skip
 
 
@@ -260,7 +265,7 @@ def test_a_source_that_loads_tells_how_far_it_is_and_no_other_does(every):
 
 
 SUMMED = {"Failed": "A sync failed"}
-NOT_SUMMED = ("retired", "being removed", "removed")  # what is not in the specification is no part of the sync
+NOT_SUMMED = ("retired", "being removed", "removed", "left")  # what is not in the specification is no part of the sync
 
 
 def summed(overview: overviews.Overview) -> dict[str, tuple[str, str]]:
