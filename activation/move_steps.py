@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.actors import Actor
-from activation import move_switches, moves, syncs
+from activation import move_switches, moves, source_tables, syncs
 from activation.models import ACTIVE_STATES, DestinationMove, RedisDestination, RunState, Source, SyncRun
 from activation.move_switches import in_step
 from activation.run_faults import place_of
@@ -153,7 +153,7 @@ def _remove(move: DestinationMove, *, now: datetime) -> None:
         left = [other for other in left if other.status != Source.Status.REMOVED]
         for other in left:
             _begin_removal(move, other, now=now)
-    if not left and moves.take_turn(move, now=now) and _drop_tables(move):
+    if not left and moves.take_turn(move, now=now) and _drop_tables(move, now=now):
         _end(move, now=now)
 
 
@@ -162,7 +162,7 @@ def lingers() -> timedelta:
     return timedelta(seconds=settings.STALE_READS_FOR) + _LINGERS
 
 
-def _drop_tables(move: DestinationMove) -> bool:
+def _drop_tables(move: DestinationMove, *, now: datetime) -> bool:
     """Drop the tables that named what the other place held: no later run does. Tells whether the move may end."""
     for other in moves.others_of(move):
         try:
@@ -171,6 +171,7 @@ def _drop_tables(move: DestinationMove) -> bool:
             log.warning("tables_left_behind", move=move.public_id, code=error.code)
             if not move.left_behind:
                 return False
+            source_tables.note(other, now=now)
     return True
 
 

@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
-from activation import syncs
+from activation import source_tables, syncs
 from activation.models import ACTIVE_STATES, DirtyId, Source, SyncPartition, SyncRun
 
 
@@ -128,6 +128,7 @@ def leave_behind(source: Source, *, by: Actor, now: datetime) -> None:
     present = Source.objects.select_for_update(of=("self",), no_key=True).get(pk=source.pk)
     require_stuck(present)
     _forget_base(present, now=now)
+    source_tables.note(present, now=now)
     newest = present.runs.filter(kind=SyncRun.Kind.REMOVAL).order_by("-pk").values("pk")[:1]
     SyncRun.objects.filter(pk__in=newest).update(tables_left=True, not_before=now)
     DirtyId.objects.filter(source=present).delete()

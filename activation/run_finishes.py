@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from activation import dirty_ids, offers, partitions, run_records, run_states, sync_log
+from activation import dirty_ids, offers, partitions, run_records, run_states, source_tables, sync_log
 from activation.engine.bookkeeping import FenceMissing, WitnessMissing
 from activation.engine.errors import DestinationError
 from activation.engine.loader import Loader
@@ -105,6 +105,7 @@ def _succeed(run: SyncRun) -> bool:
         confirmed_choice="",
     )
     if removed:
+        source_tables.note(source, now=now)
         Source.every_place.filter(pk=source.pk, status=Source.Status.REMOVING).update(status=Source.Status.REMOVED)
     return True
 

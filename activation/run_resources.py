@@ -86,9 +86,10 @@ def columns_of(kept: list[dict[str, str]]) -> tuple[port.Column, ...]:
     return tuple(port.Column(column["name"], column["type"]) for column in kept)
 
 
-def table_prefix(source: Source) -> str:
-    """Return what the names of all of a source's tables begin with."""
-    return f"activation_{Installation.own_code()}_s{source.tables_number}_"
+def table_prefix(of: Source | int) -> str:
+    """Return what the names of all of a source's tables begin with, by the source or by their number."""
+    number = of.tables_number if isinstance(of, Source) else of
+    return f"activation_{Installation.own_code()}_s{number}_"
 
 
 def drop_left_overs(run: SyncRun) -> None:

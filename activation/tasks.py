@@ -23,6 +23,7 @@ from activation import (
     run_steps,
     schedules,
     server_looks,
+    source_tables,
     suppressions,
     syncs,
     usage,
@@ -175,6 +176,7 @@ def forget(**_: object) -> None:
     failed_ids.expire(now=now)
     previews.forget(now=now)
     run_finishes.sweep(now=now)
+    source_tables.sweep(now=now)
     usage.forget(now=now)
 
 

@@ -8,7 +8,15 @@ from activation.models.previews import Preview
 from activation.models.reconciles import Reconcile
 from activation.models.runs import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.models.servers import ServerLook
-from activation.models.sources import Activation, DeletedProfilesPolicy, DirtyId, GuardChoice, Source, SyncLogContent
+from activation.models.sources import (
+    Activation,
+    DeletedProfilesPolicy,
+    DirtyId,
+    GuardChoice,
+    Source,
+    SourceTables,
+    SyncLogContent,
+)
 from activation.models.suppressions import Suppression
 from activation.models.usage import UsageHour
 
@@ -33,6 +41,7 @@ __all__ = [
     "RunState",
     "ServerLook",
     "Source",
+    "SourceTables",
     "Suppression",
     "SyncLogContent",
     "SyncPartition",

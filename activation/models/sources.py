@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.identifiers import KSUID_LENGTH, new_public_id
 from activation.models.destinations import RedisDestination
-from projects.models import ProfilesRun, Project
+from projects.models import ProfilesRun, Project, Warehouse
 
 
 class DeletedProfilesPolicy(models.TextChoices):
@@ -148,6 +148,20 @@ class Source(models.Model):
     def served(self) -> "Source":
         """The source as people know it, also of one that stands for another place."""
         return self.other_place_of or self
+
+
+class SourceTables(models.Model):
+    """That a warehouse may have tables with the number of a source, which may be gone by now (`tables_number`)."""
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="+")
+    number = models.BigIntegerField()
+    not_before = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("warehouse", "number"), name="tables_noted_once"),)
+
+    def __str__(self) -> str:
+        return f"s{self.number} in warehouse {self.warehouse_id}"
 
 
 class DirtyId(models.Model):

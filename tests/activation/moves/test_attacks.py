@@ -1,5 +1,7 @@
 """What happens to a place, a source or an application in the middle of a move, at the worst moments."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -13,6 +15,7 @@ from activation import (
     removals,
     run_finishes,
     run_steps,
+    source_tables,
     suppressions,
     syncs,
 )
@@ -38,6 +41,11 @@ def loaded(world, move) -> DestinationMove:
     for run in SyncRun.objects.filter(trigger="move"):
         assert world.work(run).state == RunState.SUCCEEDED
     return begun
+
+
+def tables(settings) -> list[str]:
+    """List our tables in the warehouse, but for the log of syncs."""
+    return [path.stem for path in settings.SNAPSHOT_DIR.rglob("*.duckdb") if "sync_log" not in path.stem]
 
 
 def state_of(begun: DestinationMove) -> str:
@@ -225,8 +233,28 @@ def test_no_table_is_left_when_the_removal_could_not_tidy_up(world, there, move,
         assert state_of(begun) == "removing"
 
     until(world, begun, "done")
-    names = [path.stem for path in settings.SNAPSHOT_DIR.rglob("*.duckdb") if "sync_log" not in path.stem]
-    assert names == [Source.objects.get().base_snapshot]
+    assert tables(settings) == [Source.objects.get().base_snapshot]
+
+
+def test_no_table_is_left_of_a_place_that_was_left_while_the_warehouse_was_away(
+    world, there, move, servers, settings, monkeypatch
+):
+    begun = loaded(world, move)
+    servers[0].stop()
+    until(world, begun, "removing")
+
+    def away(*_: object) -> None:
+        raise WarehouseUnreachable("The warehouse is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(move_steps, "drop_every_table", away)
+        moves.leave_behind(begun, by=world.by, now=timezone.now())
+        until(world, begun, "done")
+    base = Source.objects.get().base_snapshot
+    assert len(tables(settings)) > 1
+
+    source_tables.sweep(now=timezone.now() + timedelta(minutes=10))
+    assert tables(settings) == [base]
 
 
 def test_the_old_place_is_emptied_once_no_process_can_read_it(world, there, move, settings):
