@@ -136,11 +136,11 @@ def _bytes(source, read: Callable) -> int:
     from activation.run_resources import warehouse_of
 
     with warehouse_of(source) as warehouse:
-        warehouse.fetch("SELECT 1")  # starts its process
-        [pid] = [pid for pid in machine.children(os.getpid()) if "duckdb_child" in machine.command(pid)]
-        before = machine.bytes_read(pid)
+        warehouse.fetch("SELECT 1")  # starts its process; those of other sizes may still be kept
+        kept = [pid for pid in machine.children(os.getpid()) if "duckdb_child" in machine.command(pid)]
+        before = sum(map(machine.bytes_read, kept))
         read(warehouse)
-        return machine.bytes_read(pid) - before
+        return sum(map(machine.bytes_read, kept)) - before
 
 
 def _touched(table: str, source, read: Callable) -> int:
