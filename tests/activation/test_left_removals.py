@@ -24,8 +24,7 @@ from activation.models import Activation, DirtyId, RedisDestination, RunState, S
 from config.embedded import EmbeddedServer
 from projects import projects
 from projects.models import Project
-from tests.activation.world import World, build, expected
-from tests.cast import Member
+from tests.activation.world import World, expected
 
 PEOPLE = [(f"person{n}@example.com", n) for n in range(25)]
 FEWER = [*PEOPLE[5:], ("new@example.com", 100)]
@@ -38,14 +37,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 
 @pytest.fixture
-def world(admin: Member, server: EmbeddedServer, settings, tmp_path, transactional_db: None) -> Iterator[World]:
-    settings.PARTITION_ROWS = 10
-    settings.SNAPSHOT_DIR = tmp_path
-    world = build(admin.actor, server)
-    world.put(PEOPLE)
+def world(filled: Callable[..., World]) -> World:
+    world = filled(PEOPLE, partition_rows=10)
     world.sync()
-    yield world
-    world.redis.close()
+    return world
 
 
 def turn_off(world: World) -> SyncRun:

@@ -56,6 +56,11 @@ _SCROLLS = """() => [...document.querySelectorAll("main .table.stacked")]
     .filter((element) => element.scrollWidth > element.clientWidth + 1)
     .map((element) => element.getAttribute("aria-label")).slice(0, 2)"""
 
+# A name that a template lacks becomes an empty address, so its link leads to the page it is on.
+_LEADS_NOWHERE = """() => [...document.querySelectorAll("a, form")]
+    .filter((element) => [element.getAttribute("href"), element.getAttribute("action")].includes(""))
+    .map((element) => element.outerHTML.slice(0, 200)).slice(0, 2)"""
+
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
@@ -117,6 +122,8 @@ def judge(page: Page, answer: Response | None, name: str, state: str) -> list[st
         problems = [f"{name} ({state}) scrolls sideways at 320 px: {page.evaluate(_TOO_WIDE)}"]
     if scrolling := page.evaluate(_SCROLLS):
         problems.append(f"{name} ({state}) has stacked tables that scroll: {scrolling}")
+    if nowhere := page.evaluate(_LEADS_NOWHERE):
+        problems.append(f"{name} ({state}) has links that lead nowhere: {nowhere}")
     page.set_viewport_size(WIDE)
     if cut := page.evaluate(_CUT):
         problems.append(f"{name} ({state}) is cut off in a wide window: {cut}")
