@@ -6,6 +6,9 @@ BIN := .venv/bin
 UV := .uv/bin/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
+# Without bytecode every process compiles every module as it starts; container images often turn it off.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check format chaos fuzz bench bench-feast screenshots lock clean
 
