@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from config.embedded import EmbeddedServer
-from tests import environment
+from tests import environment, flushes
 from tests.cast import admin, editor, organisation, outsider, stranger, viewer
 from tests.chaos import tally
 from tests.contracts import counting
@@ -71,6 +71,13 @@ def django_db_modify_db_settings(
     """Keep SQLite's test database in a file, as in production: in memory, threads see each other's locks as errors."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "tests.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flushes() -> Iterator[None]:
+    """Of what tests commit little is left to delete, thousands of times."""
+    with flushes.quick():
+        yield
 
 
 @pytest.fixture(scope="session")
