@@ -2,10 +2,12 @@
 
 import csv
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -22,6 +24,13 @@ from activation.usage_totals import Totals, share_words
 from tests.cast import Member
 
 HOUR = timezone.now().replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def within_the_hour() -> Iterator[None]:
+    """Have every test come before the next hour begins."""
+    with time_machine.travel(HOUR + timedelta(minutes=20), tick=True):
+        yield
 
 
 def asked(
