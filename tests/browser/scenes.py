@@ -1,11 +1,13 @@
 """What a page can have to show, for the gallery: an empty organisation, one that has just begun, a large one, one in trouble."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from accounts import tokens
@@ -67,6 +69,17 @@ def made(state: str) -> Scene:
     token = PersonalAccessToken.objects.filter(owner=admin.user).latest("pk")
     tokens.rotate(token.public_part, by=admin.actor, now=timezone.now())
     return Scene(state, admin, {**parts, "public_part": token.public_part})
+
+
+def just_logged_in(scene: Scene) -> SessionBase:
+    """Let the scene's Admin have logged in just now, which some pages ask for; return the session."""
+    session = scene.admin.client.session
+    session["account_authentication_methods_user"] = str(scene.admin.user.pk)
+    session["account_authentication_methods"] = [
+        {"method": "password", "at": time.time(), "email": scene.admin.user.email, "reauthenticated": True}
+    ]
+    session.save()
+    return session
 
 
 def _has_a_password(admin: Member) -> None:

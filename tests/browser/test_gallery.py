@@ -3,7 +3,6 @@
 The rows are made as they are, without workers: this is about how pages look, and the journeys about what they do.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -151,13 +150,8 @@ def draw(page: Page, folder: Path, name: str) -> list[str]:
 
 
 def log_in(page: Page, live_server: LiveServer, scene: Scene) -> None:
-    """Let the scene's Admin have logged in just now."""
-    session = scene.admin.client.session
-    session["account_authentication_methods_user"] = str(scene.admin.user.pk)
-    session["account_authentication_methods"] = [
-        {"method": "password", "at": time.time(), "email": scene.admin.user.email, "reauthenticated": True}
-    ]
-    session.save()
+    """Give the browser the session of the scene's Admin, who logged in just now."""
+    session = scenes.just_logged_in(scene)
     page.context.clear_cookies()
     page.context.add_cookies(
         [{"name": settings.SESSION_COOKIE_NAME, "value": str(session.session_key), "url": live_server.url}]
