@@ -101,9 +101,15 @@ def note(partition: SyncPartition, counts: Mapping[str, int], failures: Mapping[
 
 
 def loading_into(destination_id: int) -> int:
-    """Count the partitions that workers load into a destination now: at least 1."""
+    """Count the partitions that workers load into a destination now: at least 1.
+
+    Those of a run that was stopped or failed stay as they were then, and nobody loads them.
+    """
     loading = SyncPartition.objects.filter(
-        state=PartitionState.LOADING, heartbeat_at__isnull=False, run__source__destination=destination_id
+        state=PartitionState.LOADING,
+        heartbeat_at__isnull=False,
+        run__state=RunState.LOADING,
+        run__source__destination=destination_id,
     )
     return max(1, loading.count())
 

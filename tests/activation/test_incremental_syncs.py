@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.utils import timezone
 
-from activation import dirty_ids, guard, partitions, recovery, run_steps
+from activation import dirty_ids, guard, partitions, recovery, run_steps, syncs
 from activation.models import Activation, DirtyId, GuardChoice, RunState, Source, SyncPartition, SyncRun
 from tests.activation.world import World, expected
 
@@ -320,6 +320,22 @@ def test_the_limit_of_rows_is_shared_by_what_loads_into_the_destination(world):
     for waiting in SyncPartition.objects.filter(run=run)[:2]:
         partitions.claim(waiting.pk, now=timezone.now())
 
+    assert partitions.loading_into(world.source.destination_id) == 2
+
+
+def test_what_a_stopped_sync_was_loading_takes_no_share_of_the_limit_any_more(world):
+    stopped = world.start()
+    run_steps.take_snapshot(stopped.pk, now=timezone.now())
+    for waiting in SyncPartition.objects.filter(run=stopped):
+        partitions.claim(waiting.pk, now=timezone.now())
+
+    syncs.stop(stopped, by=world.by, now=timezone.now())
+
+    assert partitions.loading_into(world.source.destination_id) == 1
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    for waiting in SyncPartition.objects.filter(run=run)[:2]:
+        partitions.claim(waiting.pk, now=timezone.now())
     assert partitions.loading_into(world.source.destination_id) == 2
 
 
