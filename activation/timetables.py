@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeAlias
 
 from croniter import CroniterError, croniter
@@ -154,7 +154,7 @@ def cron(text: str, *, now: datetime) -> Cron:
     times = list(_occurrences(expression, now))
     if not times:
         raise ExpressionRefused("No day matches this expression. Check the day of month and the month.")
-    for one, other in pairwise(times):
+    for one, other in chain(pairwise(times), _nights(expression, times, after=now)):
         if other - one < LEAST_APART:
             apart = int((other - one).total_seconds() // 60)
             raise ExpressionRefused(
@@ -183,6 +183,19 @@ def _check_field(number: int, field: str) -> None:
             f"The {_FIELDS[number]} cannot be {field!r}. Use {_MEANINGS[number]}, also as lists (1,3), "
             "ranges (1-5), steps (*/15), or * for any."
         )
+
+
+def _nights(expression: str, times: list[datetime], *, after: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the last time of a day and the first of the next, wherever an expression has two days in a row.
+
+    Every day has the same times, of which `times` hold a whole day's; but where they are many, two days in a row may
+    come later than the last of them.
+    """
+    first, last = min(moment.time() for moment in times), max(moment.time() for moment in times)
+    days = _occurrences(" ".join(["0 0", *expression.split(" ")[2:]]), after)
+    for one, other in pairwise(days):
+        if other - one == timedelta(days=1):
+            yield datetime.combine(one, last, UTC), datetime.combine(other, first, UTC)
 
 
 def _occurrences(expression: str, after: datetime) -> Iterator[datetime]:

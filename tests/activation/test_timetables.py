@@ -78,6 +78,9 @@ def test_a_change_of_clocks_moves_nothing():
         ("*/7 * * * *", "at 10:56 and again at 11:00, 4 minutes later"),
         ("0,59 0,23 * * *", "at 23:59 and again at 00:00, 1 minute later"),
         ("0,59 0,23 1,31 * *", "31 Mar 2026 at 23:59"),
+        ("0-50/5,58 0-20/2,23 1-31/2 * *", "31 Mar 2026 at 23:58 and again at 00:00, 2 minutes later"),
+        ("0-50/5,58 0-20/2,23 1-29/2 * *", "29 Feb 2028 at 23:58 and again at 00:00, 2 minutes later"),
+        ("0-50/5,58 0-20/2,23 2-30/2 * *", ""),
         ("2,58 9,10 * * 1", "16 Mar 2026 at 09:58 and again at 10:02, 4 minutes later"),
     ],
 )
