@@ -23,8 +23,13 @@ def of(activation: Activation) -> Timetable:
 
 @transaction.atomic
 def change(activation: Activation, timetable: Timetable, *, by: Actor, now: datetime) -> None:
-    """Give a project another schedule, which counts from now on. Raises `PermissionRefused`."""
+    """Give a project another schedule, which counts from now on. Raises `PermissionRefused`.
+
+    One that it has already changes nothing: what is due by it and was not started yet would be forgotten.
+    """
     by.require(Permission.EDIT_PROJECTS)
+    if timetable == of(activation):
+        return
     activation.schedule = timetable.as_kept()
     activation.next_sync_at = timetable.next_after(now)
     activation.save(update_fields=["schedule", "next_sync_at"])

@@ -14,14 +14,22 @@ MEMBERS: Members = {"kind": TEXT, "minutes": WHOLE, "start": TEXT_OR_NULL, "expr
 
 
 def asked_for(body: dict[str, Any], *, present: Timetable, now: datetime) -> Timetable:
-    """Return the schedule that an object of `MEMBERS` describes. Raises `FieldsInvalid`."""
+    """Return the schedule that an object of `MEMBERS` describes. Raises `FieldsInvalid`.
+
+    If it is the present one, that: an interval that a script sets over and over counts from when it was set first.
+    """
     form = ScheduleForm(body, present=present, now=now)
-    return fields.judge(form, {name: f"schedule.{name}" for name in form.fields}).timetable()
+    wanted = fields.judge(form, {name: f"schedule.{name}" for name in form.fields}).timetable()
+    return present if _members(wanted) == _members(present) else wanted
 
 
 def told(activation: Activation) -> dict[str, Any]:
     """Tell a project's schedule, with the members that set it."""
-    match schedules.of(activation):
+    return _members(schedules.of(activation))
+
+
+def _members(timetable: Timetable) -> dict[str, Any]:
+    match timetable:
         case Basic() as basic:
             start = f"{basic.start:%H:%M}" if basic.start else None
             return {"kind": "basic", "minutes": basic.minutes, "start": start}

@@ -80,6 +80,15 @@ def test_a_night_without_ticks_leads_to_one_sync(activation, admin):
     assert activation.next_sync_at == NOW + timedelta(hours=13)
 
 
+def test_setting_what_is_set_leaves_due_what_is_due(activation, admin):
+    every_hour(activation, admin)
+
+    schedules.change(activation, HOURLY, by=admin.actor, now=NOW + timedelta(minutes=60.1))
+
+    assert len(due(60.2)) == 2
+    assert AuditEvent.objects.filter(action="schedule_changed").count() == 1
+
+
 def test_two_ticks_at_once_start_one(activation, admin, monkeypatch):
     every_hour(activation, admin)
     move_on = schedules._move_on

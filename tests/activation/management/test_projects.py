@@ -1,10 +1,13 @@
 """Projects by API: created from a file, changed, scheduled, their specification replaced and its views placed."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEvent
+from activation.api.times import as_text
 from activation.models import Activation, Source
 from projects import placements
 from projects.models import Project, WarehouseCheck
@@ -116,6 +119,31 @@ class TestChanging:
         assert AuditEvent.objects.get(action="schedule_changed").details == {"schedule": words}
         assert ask(editor, "GET", f"projects/{project.public_id}").json["schedule"] == schedule
         assert ask(editor, "PATCH", f"projects/{project.public_id}", {"schedule": {"kind": "profiles"}}).status == 200
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            {"kind": "basic", "minutes": 30},
+            {"kind": "basic", "minutes": 30, "start": "03:10"},
+            {"kind": "cron", "expression": "30 3 * * *"},
+        ],
+    )
+    def test_a_schedule_that_is_sent_over_and_over_is_not_put_off(self, editor, activation, project, schedule):
+        path, body = f"projects/{project.public_id}", {"schedule": schedule}
+        ask(editor, "PATCH", path, body)
+        earlier = timezone.now() - timedelta(minutes=40)
+        kept = {
+            **Activation.objects.get().schedule,
+            **({"since": earlier.isoformat()} if "minutes" in schedule else {}),
+        }
+        Activation.objects.update(schedule=kept, next_sync_at=earlier)
+
+        assert ask(editor, "PATCH", path, body).json["nextSyncAt"] == as_text(earlier)
+
+        assert Activation.objects.get().schedule == kept
+        assert AuditEvent.objects.filter(action="schedule_changed").count() == 1
+        changed = {"schedule": {"kind": "basic", "minutes": 60}}
+        assert ask(editor, "PATCH", path, changed).json["nextSyncAt"] > as_text(timezone.now())
 
     @pytest.mark.parametrize(
         ("schedule", "at"),
