@@ -98,7 +98,7 @@ def report(
         raise ReportRefused("`status` must be `finished` or `failed`.")
     reference = reference.strip() or new_public_id()
     if len(reference) > 200 or "\x00" in reference:  # noqa: PLR2004 - the column's length
-        raise ReportRefused("`reference` must have at most 200 characters.")
+        raise ReportRefused("`reference` must be a text of at most 200 characters without control characters.")
     if finished_at is not None and finished_at > now + timedelta(minutes=5):
         raise ReportRefused("`finishedAt` lies in the future.")
     run = ProfilesRun(

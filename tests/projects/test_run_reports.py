@@ -56,7 +56,7 @@ def test_reports_without_a_reference_are_runs_of_their_own(client: Client, edito
         ({"status": 5}, "`status`"),
         ({"status": "finished", "reference": 7}, "`reference`"),
         ({"status": "finished", "reference": "x" * 201}, "`reference`"),
-        ({"status": "finished", "reference": "a\x00b"}, "`reference`"),
+        ({"status": "finished", "reference": "a\x00b"}, "without control characters"),
         ({"status": "finished", "finishedAt": "yesterday"}, "`finishedAt`"),
         ({"status": "finished", "finishedAt": "0001-01-01T00:00:00+23:00"}, "`finishedAt`"),
         ({"status": "finished", "finishedAt": "2999-01-01T00:00:00Z"}, "`finishedAt`"),
