@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from django import forms
 
@@ -78,7 +78,7 @@ def judge(form: Form, paths: Mapping[str, str] | None = None) -> Form:
     if form.is_valid():
         return form
     known = paths or {}
-    raise FieldsInvalid({known.get(name, name): " ".join(map(str, found)) for name, found in form.errors.items()})
+    raise FieldsInvalid({known.get(name, name): _words(form, name) for name in form.errors})
 
 
 @contextmanager
@@ -90,6 +90,14 @@ def refused_at(paths: Mapping[str, str]) -> Iterator[None]:
         raise FieldsInvalid({paths.get(name, name): text for name, text in error.errors.items()}) from None
     except SettingRefused as error:
         raise FieldsInvalid({paths.get(error.field, error.field): str(error)}) from None
+
+
+def _words(form: forms.Form, name: str) -> str:
+    """Say what a form finds wrong: of a choice what may be chosen, where the form would repeat what was sent."""
+    field = form.fields.get(name)
+    if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
+        return f"Choose one of {', '.join(map(str, dict(cast('list[tuple[object, str]]', field.choices))))}."
+    return " ".join(map(str, form.errors[name]))
 
 
 def _errors(body: Mapping[str, object], members: Members, before: str = "") -> Iterator[tuple[str, str]]:

@@ -162,6 +162,19 @@ class TestChanging:
         project.refresh_from_db()
         assert project.name == "Customer 360"
 
+    @pytest.mark.parametrize(
+        ("schedule", "said"),
+        [
+            ({"kind": "basic", "minutes": 0}, "Choose one of 5, 10, 15, 30, 60, 180, 360, 720, 1440."),
+            ({"kind": "basic"}, "Choose one of 5, 10, 15, 30, 60, 180, 360, 720, 1440."),
+            ({"kind": "hunter2"}, "Choose one of profiles, basic, cron, manual."),
+            ({}, "Choose one of profiles, basic, cron, manual."),
+        ],
+    )
+    def test_what_may_be_chosen_is_said_and_what_was_sent_is_not(self, editor, activation, project, schedule, said):
+        changed = ask(editor, "PATCH", f"projects/{project.public_id}", {"schedule": schedule})
+        assert list(changed.json["fields"].values()) == [said]
+
     def test_what_was_never_synced_has_no_schedule(self, editor, project):
         answer = ask(editor, "PATCH", f"projects/{project.public_id}", {"schedule": {"kind": "manual"}})
         assert (answer.status, answer.json["code"]) == (409, "never_enabled")
