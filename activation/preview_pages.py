@@ -116,6 +116,9 @@ def shown(document: Document) -> Shown:
 
 
 def _counts(result: Mapping[str, Any]) -> tuple[tuple[str, int, str], ...]:
+    # Only an incremental sync that puts something right has these two.
+    written, deleted = (int(result.get(key, 0)) for key in ("written_again", "deleted_again"))
+    found = {**result, "unchanged": int(result["unchanged"]) - written}
     rows = (
         ("Added", "added", "Ids that are not in Redis yet"),
         ("Changed", "changed", "Rows that differ from the last good sync in a column that counts"),
@@ -126,7 +129,13 @@ def _counts(result: Mapping[str, Any]) -> tuple[tuple[str, int, str], ...]:
         ("Duplicates", "duplicate_ids", "Rows that repeat another one exactly, counted once"),
         ("Invalid", "invalid_ids", "Ids with rows that differ: the profile is left as it was"),
     )
-    return tuple((name, int(result[key]), meaning) for name, key, meaning in rows)
+    told = [(name, int(found[key]), meaning) for name, key, meaning in rows]
+    if written or deleted:
+        told[4:4] = [
+            ("Written again", written, "Unchanged, but earlier syncs may have left them otherwise in Redis"),
+            ("Deleted again", deleted, "Not in the view, but earlier syncs may have left them in Redis"),
+        ]
+    return tuple(told)
 
 
 def _column(column: Mapping[str, Any], changed: int) -> ColumnLine:

@@ -86,6 +86,8 @@ def _look(preview: Preview, warehouse: port.Warehouse, held: _Held) -> Looked:
     shown = previews.documents(warehouse, tables, taken=taken, base=base, found=found)
     result = _counts(found, report, record) | _columns(warehouse, taken, base, found)
     result |= _decided(source, the_plan, record, held) | _stopped(source, found, record, report)
+    if base and not result["full_reason"]:
+        result |= _put_right(preview, warehouse, tables, taken, base, record)
     return Looked({**result, "samples": len(shown)}, json.dumps([asdict(_cut(document)) for document in shown]))
 
 
@@ -143,6 +145,20 @@ def _decided(source: Source, the_plan: SnapshotPlan, record: Record, held: _Held
     return {"full_reason": decision.reason, "destination_asked": held.asked, "out_of_step": out_of_step}
 
 
+def _put_right(
+    preview: Preview, warehouse: port.Warehouse, tables: Tables, taken: Side, base: Side, record: Record
+) -> dict[str, object]:
+    """Count what an incremental sync writes and deletes besides, for syncs that failed; a full one writes every row."""
+    dirty = list(record.known.dirty)
+    if record.listed.ids:
+        dirty.append(preview_tables.name(preview, "listed"))
+        warehouse.put_ids(dirty[-1], record.listed.ids)
+    if not dirty:
+        return {}
+    again, left = previews.out_of_step(warehouse, tables, taken=taken, base=base, dirty=dirty)
+    return {"written_again": again, "deleted_again": left}
+
+
 def _stopped(source: Source, found: Comparison, record: Record, report: SnapshotReport) -> dict[str, object]:
     """Tell whether the guard would stop the sync."""
     try:
@@ -161,7 +177,7 @@ def _drop(preview: Preview, warehouse: port.Warehouse) -> None:
     """Drop what this attempt made, and what previews that are over left behind."""
     source_id = preview.source_id
     names = warehouse.tables(table_prefix(preview.source))
-    own = {preview_tables.name(preview, kind) for kind in ("", "ids", "diff", "sample")}
+    own = {preview_tables.name(preview, kind) for kind in ("", "ids", "diff", "sample", "listed")}
     for name in own.intersection(names).union(preview_tables.left_over(source_id, names)):
         snapshots.drop(warehouse, name)
 

@@ -5,6 +5,7 @@ Built from a dialect's expressions and names of ours only; the two snapshots nee
 
 from collections.abc import Sequence
 
+from activation.engine import delta_sql
 from projects.warehouses.port import Column, Dialect, Value
 
 # ruff: noqa: S608 - every query below is put together from names of ours and expressions of the dialect
@@ -62,6 +63,19 @@ def count_values(dialect: Dialect, name: str, places: Sequence[int]) -> str:
     """Count a snapshot's values that are not NULL, for each of some columns."""
     counts = ", ".join(f"count({dialect.quote(f'c{place}')})" for place in places)
     return f"SELECT {counts} FROM {dialect.snapshot(name)}"
+
+
+def out_of_step(dialect: Dialect, *, snapshot: str, base: str, differing: str, dirty: Sequence[str]) -> str:
+    """Count ids of the `dirty` tables: those whose row is as in the base, and those that neither snapshot has."""
+    row_id = dialect.quote("_id")
+    others = zip("sbx", (snapshot, base, differing), strict=True)
+    joined = "".join(f" LEFT JOIN {dialect.snapshot(name)} {to} ON {to}.{row_id} = d.{row_id}" for to, name in others)
+    same = f"s.{row_id} IS NOT NULL AND b.{row_id} IS NOT NULL AND x.{row_id} IS NULL"
+    return (
+        f"SELECT count(CASE WHEN {same} THEN 1 END), "
+        f"count(CASE WHEN s.{row_id} IS NULL AND b.{row_id} IS NULL THEN 1 END) "
+        f"FROM ({delta_sql.union(dialect, dirty)}) d{joined}"
+    )
 
 
 def first_ids(dialect: Dialect, name: str, *, most: int, where: str = "") -> str:

@@ -111,6 +111,21 @@ def compare(
     )
 
 
+def out_of_step(
+    warehouse: Warehouse, tables: Tables, *, taken: Side, base: Side, dirty: Sequence[str]
+) -> tuple[int, int]:
+    """Count what an incremental sync does besides for the ids of the `dirty` tables, whose state is not known.
+
+    These are rows that it writes although they are unchanged, and ids that it deletes although the base has none of
+    them. `compare` was called before for the same tables. Raises `WarehouseError`.
+    """
+    query = sql.out_of_step(
+        warehouse.dialect, snapshot=taken.name, base=base.name, differing=tables.differing, dirty=dirty
+    )
+    [(again, left)] = warehouse.fetch(query, uses=[taken.name, base.name, tables.differing, *dirty])
+    return _whole(again), _whole(left)
+
+
 def compare_part(
     warehouse: Warehouse, tables: Tables, *, written: Side, base: Side, ignored: frozenset[str]
 ) -> tuple[int, tuple[ColumnChange, ...]]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.actors import PermissionRefused
 from accounts.models import AuditEvent
-from activation import offers, preview_steps, preview_tables, previews, tasks
+from activation import offers, preview_steps, preview_tables, previews, run_steps, syncs, tasks
 from activation.engine import previews as engine
 from activation.models import Activation, Preview, Source, SyncRun
 from activation.run_resources import drop_left_overs
@@ -42,6 +42,10 @@ def look(world: World) -> Preview:
 
 def counts(preview: Preview) -> tuple[int, ...]:
     return tuple(preview.result[name] for name in ("added", "changed", "removed", "unchanged"))
+
+
+def besides(preview: Preview) -> tuple[int, ...]:
+    return tuple(preview.result.get(name, 0) for name in ("written_again", "deleted_again"))
 
 
 def tables(settings) -> set[str]:
@@ -172,13 +176,43 @@ class TestDocuments:
         assert not Preview.objects.exists()
 
 
-def test_what_earlier_syncs_left_out_of_step_is_said(world):
+def test_what_earlier_syncs_left_out_of_step_is_said(world, settings):
     world.redis.set(world.key("person007@example.com"), "a string")
     world.sync()
-    assert look(world).result["out_of_step"]
+    preview = look(world)
+    assert preview.result["out_of_step"]
+    assert besides(preview) == (1, 0)
+    assert not [name for name in tables(settings) if "preview" in name]
     world.redis.delete(world.key("person007@example.com"))
+    assert world.sync().rows_planned == 1
+    preview = look(world)
+    assert not preview.result["out_of_step"]
+    assert besides(preview) == (0, 0)
+
+
+def test_what_a_stopped_sync_may_have_written_is_counted_as_the_next_one_puts_it_right(world):
     world.sync()
-    assert not look(world).result["out_of_step"]
+    world.put([("person000@example.com", 1000), *PEOPLE[1:], ("gone@example.com", 1)])
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    assert syncs.stop(world.again(run), by=world.by, now=timezone.now())
+    world.put([PEOPLE[0], ("person001@example.com", 1001), *PEOPLE[2:119]])
+
+    preview = look(world)
+    run = world.sync()
+
+    assert (counts(preview), besides(preview)) == ((0, 1, 1, 118), (1, 1))
+    assert (run.kind, run.rows_planned, run.deletes_planned, run.unchanged) == ("incremental", 2, 2, 117)
+
+
+def test_of_a_full_sync_nothing_is_counted_besides(world):
+    world.redis.set(world.key("person007@example.com"), "a string")
+    world.sync()
+    world.put(PEOPLE, extra=", 1 AS plan")
+
+    preview = look(world)
+
+    assert (preview.result["full_reason"], besides(preview)) == ("columns_changed", (0, 0))
 
 
 def test_the_tick_makes_good_a_wake_up_that_was_lost(world, monkeypatch):

@@ -77,6 +77,19 @@ def test_a_column_that_is_left_out_makes_no_row_differ_but_is_told_where_others_
     assert set(found.columns) == {ColumnChange("plan", 1, 1, counts=True), ColumnChange("run_at", 1, 0, counts=False)}
 
 
+def test_ids_out_of_step_are_counted_once_where_nothing_else_counts_them(customer: Customer, tables: Tables) -> None:
+    people(customer, *BEFORE)
+    _, base = taken(customer)
+    people(customer, BEFORE[0], BEFORE[1], "('c@x', 'changed', 3, 'r1')", "('e@x', 'new', 5, 'r1')")
+    now = taken(customer)[1]
+    compared(customer, tables, base, now, same_hash=True)
+    dirty = [a_name("previewlisted"), a_name("upserts")]
+    customer.warehouse.put_ids(dirty[0], ["a@x", "c@x", "d@x", "gone@x"])
+    customer.warehouse.put_ids(dirty[1], ["b@x", "a@x", "e@x", "gone@x", "left@x"])
+
+    assert previews.out_of_step(customer.warehouse, tables, taken=now, base=base, dirty=dirty) == (2, 2)
+
+
 def test_a_column_that_differs_alone_in_every_row_is_told(customer: Customer, tables: Tables) -> None:
     people(customer, *BEFORE)
     _, base = taken(customer)

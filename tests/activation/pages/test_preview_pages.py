@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.models import AuditEvent
 from activation.models import Activation, Preview, Source, SyncRun
+from activation.preview_pages import tell
 
 RESULT: dict[str, object] = {
     "base_rows": 1000,
@@ -130,6 +131,16 @@ def test_everything_that_was_found_is_told(preview, admin):
     ):
         assert words in page, words
     assert "jane@x" not in page
+
+
+def test_what_is_put_right_is_no_longer_counted_as_unchanged(preview, viewer):
+    assert "Written again" not in text(viewer.client.get(address(preview)))
+    Preview.objects.update(result=RESULT | {"unchanged": 50, "written_again": 20, "deleted_again": 3})
+
+    told = {name: count for name, count, _ in tell(Preview.objects.get()).counts}
+
+    assert (told["Unchanged"], told["Written again"], told["Deleted again"]) == (30, 20, 3)
+    assert "earlier syncs may have left them otherwise" in text(viewer.client.get(address(preview)))
 
 
 def test_documents_are_shown_side_by_side_digit_by_digit(preview, admin):
