@@ -9,9 +9,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import SignedInRequest, see_other
 from accounts.roles import Permission
-from activation import history
+from activation import history, schedules
 from activation.history import Cursor, Search
 from activation.history_form import HistoryForm
+from activation.models import Activation
+from activation.timetables import AfterProfilesRuns
 from projects import runner, runs, tasks
 from projects.models import Project, RunStatus
 from projects.pages import project_page
@@ -63,5 +65,15 @@ def report(request: SignedInRequest, project: Project) -> HttpResponseBase:
     runs.report(
         project, status=RunStatus.FINISHED, reference="", finished_at=None, by=request.actor, now=timezone.now()
     )
-    messages.success(request, "The run is recorded. If the sync to Redis is on, it starts within seconds.")
+    messages.success(request, f"The run is recorded. {_what_follows(project)}")
     return see_other("activation:history", organisation=request.organisation.slug, project=project.slug)
+
+
+def _what_follows(project: Project) -> str:
+    activation = Activation.objects.filter(project=project, enabled=True).first()
+    if activation is None:
+        return "No sync follows it: the sync to Redis is off."
+    timetable = schedules.of(activation)
+    if timetable != AfterProfilesRuns():
+        return f"No sync follows it: the project is synced {timetable.words}."
+    return "The sync starts within seconds."

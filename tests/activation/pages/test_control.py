@@ -254,3 +254,14 @@ def test_viewers_read_the_schedule_in_words(activation, project, viewer):
 
     assert "This project is synced after each Profiles run." in page
     assert "<form" not in page.split("<main")[1]
+
+
+def test_a_run_that_is_reported_says_whether_a_sync_follows_it(activation, project, editor):
+    def said() -> str:
+        return text(editor.client.post(of_project("report_profiles_run", project), follow=True))
+
+    assert "The run is recorded. The sync starts within seconds." in said()
+    editor.client.post(of_project("schedule", project), {"kind": "manual"})
+    assert "The run is recorded. No sync follows it: the project is synced when somebody starts it." in said()
+    Activation.objects.update(schedule={}, enabled=False)
+    assert "The run is recorded. No sync follows it: the sync to Redis is off." in said()
