@@ -36,7 +36,10 @@ class SourceRetired(Exception):
     """The source is no longer part of the project's specification, or the sync is turned off."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__(f"{source.feature_view} by {source.id_type} is not synced any more.")
+        why = "The project does not serve it: bring it back in pb_project.yaml or on the Entities tab."
+        if source.status == Source.Status.ACTIVE:
+            why = "The project's sync is turned off: turn it on first."
+        super().__init__(f"{source.feature_view} by {source.id_type} is not synced any more. {why}")
         self.source = source
 
 

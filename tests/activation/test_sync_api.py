@@ -93,12 +93,18 @@ def test_a_second_start_while_one_is_active_is_refused_and_leaves_nothing_behind
     assert Source.objects.get().follow_up == {}
 
 
-def test_a_source_that_is_not_synced_any_more_is_told_apart(source, editor):
-    Activation.objects.update(enabled=False)
+@pytest.mark.parametrize(
+    ("enabled", "status", "cure"),
+    [(False, Source.Status.ACTIVE, "turned off: turn it on"), (True, Source.Status.RETIRED, "bring it back in")],
+)
+def test_a_source_that_is_not_synced_any_more_says_why_and_what_to_do(source, editor, enabled, status, cure):
+    Activation.objects.update(enabled=enabled)
+    Source.objects.update(status=status)
 
     answer = start(editor, source)
 
     assert (answer.status, answer.json["code"]) == (409, "not_synced")
+    assert cure in answer.json["error"]
 
 
 @pytest.mark.parametrize("body", [[], "full", {"syncType": "all"}, {"syncType": None}, {"syncType": ["full"]}])
