@@ -10,10 +10,12 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from accounts.identities import TokenIdentity
+from accounts.roles import Permission
 from activation import serving, syncs
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
+from activation.api.reached import require
 from activation.api.requests import ApiView, identity_of
 from activation.api.times import as_text
 from activation.models import RunState, Source, SyncRun
@@ -33,6 +35,7 @@ class ProjectSyncsView(ApiView):
         """List a project's syncs."""
         identity = identity_of(request)
         project = project_by_public_id(identity.actor, project_id)
+        require(identity, Permission.VIEW)
         asked = request.query_params
         found = _filtered(SyncRun.objects.filter(source__in=_sources(identity, project)), asked)
         found = found.select_related("source", "profiles_run").order_by("-queued_at", "-pk")

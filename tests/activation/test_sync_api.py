@@ -411,6 +411,16 @@ def test_a_projects_syncs_are_for_its_organisation_and_within_a_tokens_limits(so
     assert len(of_project(viewer, source).json["syncs"]) == 1
 
 
+@pytest.mark.parametrize("limits", [{"verbs": ["sync"]}, {"moons": [1]}])
+def test_a_token_that_reads_nothing_is_not_told_that_a_project_has_no_syncs(source, viewer, outsider, limits):
+    run_of(source, RunState.SUCCEEDED)
+    token, foreign = viewer.token(), outsider.token()
+    PersonalAccessToken.objects.update(limits=limits)
+
+    assert of_project(token, source).status == 401
+    assert of_project(foreign, source).status == 404
+
+
 @pytest.mark.parametrize("query", ["state=running", "runId=a%00b", "page=0", "per_page=1000"])
 def test_a_query_about_a_projects_syncs_that_cannot_be_meant_is_refused(source, viewer, query):
     answer = of_project(viewer, source, query)
