@@ -227,17 +227,18 @@ def _ask_the_guard(
 ) -> None:
     """Raise `NeedsConfirmation` where that is so, leaving the counts on the run; a confirmation is for these.
 
+    Whom earlier syncs deleted, and a full one deletes again, is not counted: as many profiles more could leave by it.
     A place that is new is compared with the one that is served, so that a move does not empty it either.
     """
     source, gone, base_rows = run.source, delta.gone, record.base_rows
     if source.other_place_of is not None and record.base is None:
         base_rows = source.other_place_of.base_rows
         gone = max(0, base_rows - snapshot_rows)
-        fields = {**fields, "deletes_planned": gone}
     try:
         guard.check(source, gone=gone, base_rows=base_rows, snapshot_rows=snapshot_rows)
     except NeedsConfirmation:
-        SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(**fields)
+        shown = {**fields, "deletes_planned": gone}
+        SyncRun.objects.filter(pk=run.pk, state=run.state, attempt=run.attempt).update(**shown)
         raise
 
 

@@ -217,6 +217,12 @@ def test_tombstones_of_a_day_are_merged(world, settings):
     assert left == {source.base_snapshot, *(kept["table"] for kept in source.tombstones)}
 
 
+def full(world) -> SyncRun:
+    """Ask for a full sync."""
+    source = Source.objects.select_related("activation").get()
+    return syncs.start(source, trigger=SyncRun.Trigger.PERSON, by=world.by, now=timezone.now(), full=True)
+
+
 def test_the_guard_stops_a_run_that_would_delete_too_much_and_lets_a_confirmed_one_pass(world):
     Activation.objects.update(guard_rows=10)
     world.sync()
@@ -245,6 +251,23 @@ def test_a_confirmation_does_not_let_more_deletes_pass_than_were_seen(world):
     assert world.served() == expected(PEOPLE)
     with pytest.raises(guard.NothingToConfirm):
         guard.confirm(stopped, choice=GuardChoice.DELETE, by=world.by, now=timezone.now())
+
+
+def test_a_confirmation_of_a_full_sync_is_for_what_it_showed_and_not_for_whom_earlier_syncs_deleted(world):
+    Activation.objects.update(guard_rows=10)
+    world.sync()
+    world.put(PEOPLE[:100])
+    assert world.sync().deleted == 20  # a full sync deletes them again
+    world.put(PEOPLE[:60])
+
+    stopped = world.work(full(world))
+
+    assert (stopped.error_code, stopped.deletes_planned) == ("needs_confirmation", 40)
+    assert stopped.error.startswith("This sync would delete 40 of 100 profiles")
+    world.put(PEOPLE[:45])
+    run = world.work(guard.confirm(stopped, choice=GuardChoice.DELETE, by=world.by, now=timezone.now()))
+    assert (run.error_code, run.deletes_planned) == ("needs_confirmation", 55)
+    assert world.served() == expected(PEOPLE[:100])
 
 
 def test_an_admin_can_have_the_rest_applied_without_the_deletes(world):
