@@ -73,7 +73,7 @@ def check(source: Source, *, gone: int, base_rows: int, snapshot_rows: int) -> N
 
 @transaction.atomic
 def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> SyncRun:
-    """Say what to do about a run that the guard stopped, and start the run that does it.
+    """Say what to do about a run that the guard stopped, and start the run that does it: a full one if asked for.
 
     Raises `PermissionRefused`, `NothingToConfirm`, `AlreadyRunning`, `SourceRetired`.
     """
@@ -82,7 +82,8 @@ def confirm(run: SyncRun, *, choice: GuardChoice, by: Actor, now: datetime) -> S
     if not is_waiting(run, source):
         raise NothingToConfirm
     # The run first and the source second, as everywhere, so that no two transactions wait for each other.
-    started = syncs.start(source, trigger=SyncRun.Trigger.PERSON, by=by, now=now)
+    full = run.full_reason == syncs.REQUESTED
+    started = syncs.start(source, trigger=SyncRun.Trigger.PERSON, by=by, now=now, full=full)
     Source.every_place.filter(pk=source.pk, base_snapshot=run.base_snapshot).update(
         confirmed_base=run.base_snapshot, confirmed_deletes=run.deletes_planned, confirmed_choice=choice
     )

@@ -270,6 +270,20 @@ def test_a_confirmation_of_a_full_sync_is_for_what_it_showed_and_not_for_whom_ea
     assert world.served() == expected(PEOPLE[:100])
 
 
+@pytest.mark.parametrize(("choice", "left"), [(GuardChoice.DELETE, 60), (GuardChoice.KEEP, 120)])
+def test_a_full_sync_that_somebody_asked_for_is_full_once_it_is_confirmed(world, choice, left):
+    Activation.objects.update(guard_rows=10)
+    world.sync()
+    world.redis.hset(world.key("person0@example.com"), "features_by_email", '{"changed":"by hand"}')
+    world.put(PEOPLE[:60])
+
+    stopped = world.work(full(world))
+    run = world.work(guard.confirm(stopped, choice=choice, by=world.by, now=timezone.now()))
+
+    assert (run.state, run.kind, run.full_reason) == (RunState.SUCCEEDED, SyncRun.Kind.FULL, "requested")
+    assert world.served() == expected(PEOPLE[:left])
+
+
 def test_an_admin_can_have_the_rest_applied_without_the_deletes(world):
     Activation.objects.update(guard_rows=10)
     world.sync()
