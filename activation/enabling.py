@@ -186,7 +186,7 @@ def _bring(activation: Activation, view: ServedView, source: Source | None, *, b
     Source.objects.filter(pk=source.pk).update(
         status=Source.Status.ACTIVE,
         destination=activation.destination,
-        full_next="view_moved",
+        full_next="view_moved" if moved else "view_returned",
         seen_profiles_run=None,
         **place,
     )

@@ -18,6 +18,7 @@ REASONS = {
     "requested": "Somebody asked for it",
     "first": "It is the first sync",
     "view_moved": "The view is in another place",
+    "view_returned": "The feature view was given up before, and is synced again",
     "columns_changed": "The view's columns changed",
     "settings_changed": "The settings of the sync changed",
     "base_lost": "The snapshot of the last sync is gone from the warehouse",

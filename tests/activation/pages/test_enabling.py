@@ -124,7 +124,7 @@ def test_a_view_that_leaves_the_specification_is_retired_and_comes_back_with_a_f
     returned = Source.objects.get(pk=retired.pk)
     assert (returned.status, returned.full_next, returned.seen_profiles_run) == (
         Source.Status.ACTIVE,
-        "view_moved",
+        "view_returned",
         None,
     )
     actions = AuditEvent.objects.filter(target_id=retired.public_id).values_list("action", flat=True)
