@@ -84,7 +84,8 @@ def refused(error: ssl.SSLError, where: str) -> DestinationError:
     """Say what TLS did not like, and which side refused; OpenSSL's own text names no data."""
     reason = error.reason or "no reason given"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return CertificateRefused(f"The certificate of {where} is not trusted: {error.verify_message}.")
+        why = error.verify_message.rstrip(".")
+        return CertificateRefused(f"The certificate of {where} is not trusted: {why}.")
     if "CERTIFICATE_REQUIRED" in reason:
         return ClientCertificateRefused(f"{where} wants a client certificate.", code="client_certificate_missing")
     if is_about_our_certificate(error):

@@ -144,6 +144,8 @@ def test_what_is_wrong_with_a_certificate_is_said(certificates: Certificates, tm
 
     assert step.name == "TLS"
     assert message in step.message
+    assert step.message.endswith(".")
+    assert not step.message.endswith("..")
     assert cure in step.cure
 
 
