@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.templatetags.components import duration_words
-from activation import guard, move_steps, standings, syncs
+from activation import guard, move_steps, run_progress, standings
 from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
 
 _State = DestinationMove.State
@@ -35,7 +35,7 @@ class Line:
     look: str
     word: str
     run: SyncRun | None
-    progress: syncs.Progress | None
+    progress: run_progress.Progress | None
     problem: str
 
     @property
@@ -117,7 +117,7 @@ def _line(part: move_steps.Part, *, now: datetime) -> Line:
         look=look,
         word=word,
         run=run,
-        progress=syncs.progress(run, now=now) if run is not None and loading else None,
+        progress=run_progress.of(run, now=now) if run is not None and loading else None,
         problem=run.error if run is not None and (part.failed or run.state in ACTIVE_STATES) else "",
     )
 

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from accounts.templatetags.components import duration_words
 from accounts.vault import SecretUnreadable
-from activation import cures, failed_ids, run_words, syncs
+from activation import cures, failed_ids, run_progress, run_words
 from activation.claims import HEARTBEAT_EVERY
 from activation.models import ACTIVE_STATES, PartitionState, RunState, SyncPartition, SyncRun
 from activation.standings import of_run, pace_words
@@ -78,8 +78,9 @@ class Told:
     active: bool
     phases: list[Phase]
     length: str
-    progress: syncs.Progress
+    progress: run_progress.Progress
     pace: str
+    held_up: str
     in_view: list[tuple[str, int | None, str]]
     counts: list[tuple[str, int | None, str]]
     failures: list[Failure]
@@ -113,7 +114,7 @@ def lines(runs: Iterable[SyncRun], *, now: datetime) -> list[Line]:
 def tell(run: SyncRun, *, now: datetime) -> Told:
     """Gather what the page of a run shows, in a fixed number of queries and some for each reason that rows failed."""
     partitions = run.partitions.order_by("number")
-    progress = syncs.progress(run, now=now)
+    progress = run_progress.of(run, now=now)
     state, word = of_run(run)
     return Told(
         state=state,
@@ -123,6 +124,9 @@ def tell(run: SyncRun, *, now: datetime) -> Told:
         length=_length(run, now=now),
         progress=progress,
         pace=pace_words(progress),
+        held_up=f"Nothing is written at the moment ({progress.held_up}). It is tried again by itself."
+        if progress.held_up
+        else "",
         in_view=_in_view(run),
         counts=_counts(run, progress),
         failures=_failures(run),
@@ -189,7 +193,7 @@ def _in_view(run: SyncRun) -> list[tuple[str, int | None, str]]:
     ]
 
 
-def _counts(run: SyncRun, progress: syncs.Progress) -> list[tuple[str, int | None, str]]:
+def _counts(run: SyncRun, progress: run_progress.Progress) -> list[tuple[str, int | None, str]]:
     done = run if run.state == RunState.SUCCEEDED else progress  # a run that ended early keeps what its partitions did
     return [
         ("Unchanged", run.unchanged, "As in the last good sync, so not written again"),

@@ -12,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.models import Organisation
 from accounts.templatetags.components import duration_words
-from activation import briefs, freshness, guard, syncs
+from activation import briefs, freshness, guard, run_progress
 from activation.briefs import ActivationBrief, RunBrief, SourceBrief
 from activation.models import ACTIVE_STATES, Activation, RunState, Source, SyncRun
 
@@ -26,6 +26,7 @@ _PHASE_WORDS = {
 
 WORST_FIRST = ("failed", "attention", "working", "ok", "neutral")  # from what needs somebody to what needs nobody
 _CONFIRM = "Needs confirmation"
+_HELD_UP = "Trying again"
 ROWS_FAILED, _KEEPS_MORE = "Rows failed", "Keeps profiles"
 _BEHIND, OUT_OF_DATE = "Behind", "Out of date"
 _OUT_OF_DATE_AFTER = timedelta(hours=24)
@@ -43,7 +44,7 @@ class Standing(NamedTuple):
     state: str
     word: str
     run: RunBrief | None = None
-    progress: syncs.Progress | None = None
+    progress: run_progress.Progress | None = None
     due_since: datetime | None = None
 
     @property
@@ -110,7 +111,7 @@ def of(sources: Sequence[SourceBrief], activations: Mapping[int, ActivationBrief
     first_runs = freshness.first_runs(Source.objects.filter(pk__in=behind)) if behind else {}
     loading = [run.pk for run in telling.values() if run.state == RunState.LOADING]
     runs = SyncRun.objects.filter(pk__in=loading).defer("columns", "evictions", "warnings", "offer")  # may be long
-    progresses = syncs.progresses(list(runs), now=now) if loading else {}
+    progresses = run_progress.of_all(list(runs), now=now) if loading else {}
     return [
         _standing(source, activation, telling.get(source.pk), _Known(first_runs, progresses, now))
         for source, activation in present
@@ -128,8 +129,10 @@ def of_run(run: SyncRun | RunBrief) -> tuple[str, str]:
     return looks[state], str(state.label)
 
 
-def pace_words(progress: syncs.Progress) -> str:
-    """Say how fast a run is and how long it will take: "210,000 rows/s · 4 s left"."""
+def pace_words(progress: run_progress.Progress) -> str:
+    """Say how fast a run is and how long it will take: "210,000 rows/s · 4 s left"; or that it is held up."""
+    if progress.held_up:
+        return _HELD_UP
     words = []
     if progress.rows_per_second:
         words.append(f"{progress.rows_per_second:,.0f} rows/s")
@@ -193,7 +196,7 @@ class _Known(NamedTuple):
     """What was read for all sources at once; `first_runs` are of those that are behind."""
 
     first_runs: Mapping[int, datetime]
-    progresses: Mapping[int, syncs.Progress]
+    progresses: Mapping[int, run_progress.Progress]
     now: datetime
 
 

@@ -4,19 +4,18 @@ The row is the queue: `start` inserts a QUEUED run and the edge that called it s
 wake-up is harmless, because a run is claimed by a conditional UPDATE.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.roles import Permission
 from activation import follow_ups, run_states
 from activation.follow_ups import FollowUp
-from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncPartition, SyncRun
+from activation.models import ACTIVE_STATES, DestinationMove, RunState, Source, SyncRun
 from projects import runs as profiles_runs
 from projects.models import ProfilesRun
 
@@ -236,63 +235,3 @@ def is_served(source: Source) -> bool:
 def active_run(source: Source) -> SyncRun | None:
     """Return the source's active run, if it has one."""
     return source.runs.filter(state__in=ACTIVE_STATES).first()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, in rows."""
-
-    done: int
-    total: int | None
-    written: int
-    deleted: int
-    suppressed: int
-    failed: int
-    rows_per_second: float | None
-    seconds_left: float | None
-
-    @property
-    def percent(self) -> int | None:
-        """Whole percent of the planned rows, or None while the plan is not known."""
-        if self.total is None:
-            return None
-        return 100 if self.total == 0 else int(100 * self.done / self.total)
-
-
-def progress(run: SyncRun, *, now: datetime) -> Progress:
-    """Sum up a run's partitions: what they have acknowledged, how fast, how long it will take."""
-    return progresses([run], now=now)[run.pk]
-
-
-def progresses(runs: Sequence[SyncRun], *, now: datetime) -> dict[int, Progress]:
-    """Sum up the partitions of several runs, by the runs' primary keys, in one query."""
-    names = ("rows_planned", "written", "deleted", "suppressed", "failed")
-    sums = {f"all_{name}": Sum(name) for name in names}
-    rows = SyncPartition.objects.filter(run__in=runs).values_list("run_id").annotate(**sums).order_by()
-    found = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
-    return {run.pk: _progress(run, found.get(run.pk, dict.fromkeys(names)), now=now) for run in runs}
-
-
-def _progress(run: SyncRun, sums: Mapping[str, int | None], *, now: datetime) -> Progress:
-    counts = {name: value or 0 for name, value in sums.items()}
-    total = None if sums["rows_planned"] is None and run.rows_planned is None else counts["rows_planned"]
-    done = counts["written"] + counts["deleted"] + counts["suppressed"] + counts["failed"]
-    rate = _rate(run, done=done, now=now)
-    left = (max(total - done, 0) / rate) if rate and total is not None and run.state == RunState.LOADING else None
-    return Progress(
-        done=done,
-        total=total,
-        written=counts["written"],
-        deleted=counts["deleted"],
-        suppressed=counts["suppressed"],
-        failed=counts["failed"],
-        rows_per_second=rate,
-        seconds_left=left,
-    )
-
-
-def _rate(run: SyncRun, *, done: int, now: datetime) -> float | None:
-    if run.loading_at is None:
-        return None
-    seconds = ((run.finishing_at or run.finished_at or now) - run.loading_at).total_seconds()
-    return done / seconds if seconds > 0 and done else None

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from accounts.identities import TokenIdentity
 from accounts.roles import Permission
-from activation import serving, syncs
+from activation import run_progress, serving
 from activation.api.bodies import BodyInvalid
 from activation.api.formats import json_answer
 from activation.api.paging import Paging
@@ -70,7 +70,7 @@ def _filtered(runs: QuerySet[SyncRun], asked: QueryDict) -> QuerySet[SyncRun]:
 
 
 def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
-    counts: SyncRun | syncs.Progress = run if run.state == RunState.SUCCEEDED else syncs.progress(run, now=now)
+    counts: SyncRun | run_progress.Progress = run if run.state == RunState.SUCCEEDED else run_progress.of(run, now=now)
     return {
         "id": run.public_id,
         "connectionId": run.source.public_id,

@@ -16,7 +16,7 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.roles import Permission
-from activation import serving, syncs, tasks
+from activation import run_progress, serving, syncs, tasks
 from activation.access import source_for
 from activation.api import bodies
 from activation.api.bodies import BodyInvalid
@@ -124,7 +124,7 @@ class SyncView(ConnectionView):
 
 def _told(run: SyncRun, *, now: datetime) -> dict[str, Any]:
     """Return a sync in the hosted shape. `total` are the rows looked at, `changed` those to write or delete."""
-    counts: SyncRun | syncs.Progress = run if run.state == RunState.SUCCEEDED else syncs.progress(run, now=now)
+    counts: SyncRun | run_progress.Progress = run if run.state == RunState.SUCCEEDED else run_progress.of(run, now=now)
     deletes = run.deletes_planned or 0
     return {
         "id": run.public_id,

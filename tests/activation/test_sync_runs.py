@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from activation import partitions, recovery, run_states, run_steps, suppressions, syncs
+from activation import partitions, recovery, run_progress, run_states, run_steps, standings, suppressions, syncs
 from activation.claims import Heartbeat
 from activation.engine.bookkeeping import FenceMoved
 from activation.engine.errors import DestinationError
@@ -334,16 +334,39 @@ def test_a_move_that_the_table_does_not_have_is_a_bug(world):
 
 def test_progress_tells_rows_rate_and_the_whole(world):
     run = world.start()
-    assert syncs.progress(run, now=timezone.now()).percent is None
+    assert run_progress.of(run, now=timezone.now()).percent is None
     run_steps.take_snapshot(run.pk, now=timezone.now())
     first = SyncPartition.objects.filter(run=run).order_by("number")[0]
     run_steps.load_partition(first.pk, now=timezone.now())
 
-    progress = syncs.progress(world.again(run), now=timezone.now())
+    progress = run_progress.of(world.again(run), now=timezone.now())
 
     assert progress.total == 25
     assert progress.done == SyncPartition.objects.get(pk=first.pk).written > 0
     assert progress.rows_per_second
+    assert progress.seconds_left
+
+
+def test_a_run_that_is_held_up_tells_why_and_promises_no_end(world, server):
+    run = world.start()
+    run_steps.take_snapshot(run.pk, now=timezone.now())
+    first, second, *_ = SyncPartition.objects.filter(run=run).order_by("number")
+    run_steps.load_partition(first.pk, now=timezone.now())
+    server.kill()
+    run_steps.load_partition(second.pk, now=timezone.now())
+    recovery.put_back_stalled(now=timezone.now())
+
+    progress = run_progress.of(world.again(run), now=timezone.now())
+
+    assert progress.held_up == "unreachable"
+    assert progress.done
+    assert progress.seconds_left is None
+    assert standings.pace_words(progress) == "Trying again"
+    server.start()
+    assert partitions.claim(second.pk, now=timezone.now()) is None  # it is put back later
+    SyncPartition.objects.filter(run=run).update(state="waiting", not_before=timezone.now())
+    assert partitions.claim(second.pk, now=timezone.now())
+    assert run_progress.of(world.again(run), now=timezone.now()).held_up == ""
 
 
 def done_by_others(world: World, run: SyncRun) -> None:

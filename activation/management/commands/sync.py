@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.actors import Actor
-from activation import syncs, tasks
+from activation import run_progress, syncs, tasks
 from activation.models import ACTIVE_STATES, RunState, Source, SyncRun
 from projects.models import Project
 
@@ -79,7 +79,7 @@ def _wait(runs: list[SyncRun]) -> list[SyncRun]:
 
 
 def _facts(run: SyncRun) -> dict[str, Any]:
-    done = run if run.state == RunState.SUCCEEDED else syncs.progress(run, now=timezone.now())
+    done = run if run.state == RunState.SUCCEEDED else run_progress.of(run, now=timezone.now())
     return {
         "id": run.public_id,
         "connectionId": run.source.public_id,

@@ -248,6 +248,19 @@ def test_what_was_written_is_told_before_a_run_ends_and_also_when_it_ends_early(
     assert '<td class="right"><span class="number">74<' in text(viewer.client.get(address(run)))
 
 
+def test_a_run_that_is_held_up_says_why_in_place_of_how_long_it_will_take(run, viewer):
+    SyncRun.objects.filter(pk=run.pk).update(state=RunState.LOADING, loading_at=timezone.now() - timedelta(minutes=1))
+    waiting = {"state": "waiting", "rows_planned": 10_000, "written": 500}
+    SyncPartition.objects.filter(run=run).update(**waiting, error_code="")
+    assert re.search(r"\d (s|min) left", text(viewer.client.get(address(run))))
+
+    SyncPartition.objects.filter(run=run).update(**waiting, error_code="unreachable")
+
+    page = text(viewer.client.get(address(run)))
+    assert "Nothing is written at the moment (unreachable). It is tried again by itself." in page
+    assert not re.search(r"\d (s|min) left", page)
+
+
 def test_a_partition_whose_worker_is_silent_says_so(run, admin):
     SyncRun.objects.filter(pk=run.pk).update(state=RunState.LOADING, finishing_at=None, finished_at=None)
     SyncPartition.objects.filter(run=run).delete()
