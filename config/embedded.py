@@ -65,6 +65,11 @@ class EmbeddedServer:
         """The server's process id while it runs."""
         return self._process.pid if self._process else None
 
+    @property
+    def running(self) -> bool:
+        """Whether the server was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> Self:
         """Start the server and wait until it answers. Raises `EmbeddedServerFailed`."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

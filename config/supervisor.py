@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from config import local_state
-from config.embedded import EmbeddedServer
+from config.embedded import EmbeddedServer, EmbeddedServerFailed
 
 STOP_WITHIN = 15.0
 RESTART_AFTER = 1.0
@@ -69,11 +69,44 @@ def only_one(folder: Path) -> Iterator[None]:
 def embedded_servers(folder: Path) -> Iterator[None]:
     """Run the two embedded Valkeys: the broker, unless the environment names another, and the demo's destination."""
     values = local_state.secrets_of_up()
+    servers = {}
+    if os.environ["BROKER_URL"] == local_state.environment_of_up()["BROKER_URL"]:
+        servers["broker"] = EmbeddedServer(folder / "broker", **values["broker"])
+    servers["destination"] = EmbeddedServer(folder / "destination", **values["destination"], durable=True)
     with contextlib.ExitStack() as stack:
-        if os.environ["BROKER_URL"] == local_state.environment_of_up()["BROKER_URL"]:
-            stack.enter_context(EmbeddedServer(folder / "broker", **values["broker"]))
-        stack.enter_context(EmbeddedServer(folder / "destination", **values["destination"], durable=True))
+        for server in servers.values():
+            stack.enter_context(server)
+        stack.enter_context(_every_second(lambda: _start_again(servers)))
         yield
+
+
+def _start_again(servers: Mapping[str, EmbeddedServer]) -> None:
+    """Start servers again that ended by themselves. The broker comes back empty: the tick wakes workers anew."""
+    for name, server in servers.items():
+        if not server.running:
+            sys.stderr.write(f"The embedded Valkey {name} ended; starting it again.\n")
+            try:
+                server.start()
+            except EmbeddedServerFailed as error:
+                sys.stderr.write(f"{error}\n")
+
+
+@contextlib.contextmanager
+def _every_second(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` every second in a thread of its own; once this ends, it does not run any more."""
+    stopping = threading.Event()
+
+    def watch() -> None:
+        while not stopping.wait(RESTART_AFTER):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True, name="restarts")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 @dataclass
@@ -105,18 +138,18 @@ class Children:
     def __init__(self, folder: Path, children: Sequence[Child]) -> None:
         self._pids = folder / "up.pids"
         self._children = list(children)
-        self._stopping = threading.Event()
+        self._watch = contextlib.ExitStack()
 
     def __enter__(self) -> "Children":
         end_leftovers(self._pids)
         for child in self._children:
             child.start()
         self._remember()
-        threading.Thread(target=self._watch, daemon=True, name="children").start()
+        self._watch.enter_context(_every_second(self._start_again))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
+        self._watch.close()
         running = [child.process for child in self._children if child.process and child.process.poll() is None]
         for process in running:
             process.terminate()
@@ -130,13 +163,12 @@ class Children:
                 process.wait()
         self._pids.unlink(missing_ok=True)
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(RESTART_AFTER):
-            for child in self._children:
-                if child.process and child.process.poll() is not None and not self._stopping.is_set():
-                    sys.stderr.write(f"{child.name} ended; starting it again. Its log: {child.log}\n")
-                    child.start()
-                    self._remember()
+    def _start_again(self) -> None:
+        for child in self._children:
+            if child.process and child.process.poll() is not None:
+                sys.stderr.write(f"{child.name} ended; starting it again. Its log: {child.log}\n")
+                child.start()
+                self._remember()
 
     def _remember(self) -> None:
         self._pids.write_text("\n".join(str(child.process.pid) for child in self._children if child.process))

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from config.embedded import EmbeddedServer
+from tests.faults.workers import wait_for
 from tests.processes import Up
 
 # One `up` at a time: two would only wait for each other's processors.
@@ -99,6 +100,18 @@ def test_a_child_that_dies_is_started_again(up):
         time.sleep(0.1)
 
     assert len(set(up.children()) - before) == 1
+
+
+def test_a_valkey_that_dies_is_started_again_and_syncs_go_on(up, facts):
+    for name in ("broker", "destination"):
+        os.kill(int((up.folder / name / "valkey.pid").read_text()), signal.SIGKILL)
+
+    printed = up.folder / "printed"
+    wait_for(lambda: printed.read_text().count("ended; starting it again.\n") == 2, what="both are started", within=10)
+    done = up.manage("sync", facts["project"], "--full", "--wait", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert {run["state"] for run in json.loads(done.stdout)["runs"]} == {"succeeded"}
 
 
 def test_a_second_up_in_the_same_folder_is_refused(up):
