@@ -213,6 +213,23 @@ def test_a_table_appears_whole_or_not_at_all(granted: Place) -> None:
         assert warehouse.tables("activation_") == []
 
 
+def test_rows_of_a_large_view_are_shared_among_the_server_s_processes(granted: Place) -> None:
+    granted.execute(
+        "CREATE FUNCTION public.made_by(text) RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE COST 20 "
+        "AS 'BEGIN RETURN pg_catalog.pg_backend_pid(); END'",
+        "INSERT INTO profiles.materialised SELECT n || repeat('x', 80), '1' FROM generate_series(1, 200000) AS t(n)",
+        "ANALYZE profiles.materialised",
+    )
+    cost = "SELECT current_setting('parallel_tuple_cost')"
+    with granted.open() as warehouse:
+        before = warehouse.fetch(cost)
+        warehouse.create(TABLE, "SELECT public.made_by(email) AS pid FROM profiles.people")
+        assert warehouse.fetch(cost) == before
+        [(shared,)] = warehouse.fetch(f'SELECT count(DISTINCT pid) > 1 FROM "_rudderstack"."{TABLE}"')
+    granted.execute("DROP FUNCTION public.made_by(text)")
+    assert shared
+
+
 def test_tables_of_others_in_the_shared_schema_are_never_touched(granted: Place) -> None:
     granted.execute("CREATE TABLE _rudderstack.rudder_table (a int)")
     with granted.open() as warehouse:
